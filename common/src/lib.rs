@@ -1,0 +1,9 @@
+//! The formats and rules that agent and server share: ids, limits, keys, frames, packs, the snapshot tree, records, texts.
+//!
+//! No file, no network, no clock, no thread: values in, values out, so that it can one day run in a browser.
+
+pub mod frame;
+pub mod id;
+pub mod keys;
+pub mod limits;
+pub mod stored;

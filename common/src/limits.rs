@@ -1,0 +1,175 @@
+//! Every bound of the product, in one place, with the relations that must hold between them.
+//!
+//! A limit says what it bounds and in which unit (`_bytes` is `u64` or `usize`, `_ms`, `_s`, `_count`). Nothing here is read
+//! from a configuration; a setting may only lower a limit.
+//!
+//! Invariant: I9 — a queue, batch, message, retry or cache without a bound in this file is a defect.
+
+/// Largest plaintext of one frame, in bytes.
+pub const FRAME_PLAIN_BYTES_MAX: usize = 4 << 20;
+/// Most that sealing adds to a plaintext (tag included), in bytes.
+pub const FRAME_SEAL_OVERHEAD_BYTES_MAX: usize = 64;
+/// Largest ciphertext with its tag, in bytes.
+pub const FRAME_SEALED_BYTES_MAX: usize = FRAME_PLAIN_BYTES_MAX + FRAME_SEAL_OVERHEAD_BYTES_MAX;
+/// Most children of one node.
+pub const NODE_CHILDREN_MAX: usize = 8_192;
+/// Largest node: children and plaintext together, in bytes.
+pub const NODE_BYTES_MAX: usize = 512 << 10;
+/// Most items (entries, branch children, extents) of one node.
+pub const NODE_ITEMS_MAX: usize = 8_192;
+/// Plaintext bytes from which a leaf or branch may end.
+pub const NODE_PLAIN_BYTES_MIN: usize = 16 << 10;
+/// Plaintext bytes around which leaves and branches end.
+pub const NODE_PLAIN_BYTES_TARGET: usize = 48 << 10;
+/// Plaintext bytes at which a leaf or branch is forced to end.
+pub const NODE_PLAIN_BYTES_MAX: usize = 256 << 10;
+/// Plaintext bytes from which an extents node may end.
+pub const EXTENTS_PLAIN_BYTES_MIN: usize = 8 << 10;
+/// Plaintext bytes at which an extents node is forced to end.
+pub const EXTENTS_PLAIN_BYTES_MAX: usize = 64 << 10;
+/// Most extents that an entry holds itself; more go into extents nodes.
+pub const ENTRY_EXTENTS_MAX: usize = 64;
+/// Largest encoded entry, in bytes.
+pub const ENTRY_BYTES_MAX: usize = 64 << 10;
+/// Deepest snapshot tree, in levels.
+pub const TREE_LEVELS_MAX: usize = 16;
+/// Longest path inside a snapshot, in bytes.
+pub const PATH_BYTES_MAX: usize = 32 << 10;
+/// Longest file name, in bytes.
+pub const NAME_BYTES_MAX: usize = 4 << 10;
+
+/// A file below this size is laid in the solid stream, in bytes.
+pub const SMALL_FILE_BYTES: u64 = 256 << 10;
+/// A file over this size has page hashes, in bytes.
+pub const PAGED_FILE_BYTES: u64 = 1 << 20;
+/// Unit of comparison inside a large file, in bytes.
+pub const PAGE_BYTES: usize = 4 << 10;
+/// Unit of reading, and of the page-exact increment's decision, in bytes.
+pub const WINDOW_BYTES: usize = 1 << 20;
+
+/// Size at which an open pack is finished, in bytes.
+pub const PACK_TARGET_BYTES: u64 = 32 << 20;
+/// Largest pack that a reader accepts, in bytes.
+pub const PACK_BYTES_MAX: u64 = 64 << 20;
+/// Most frames in one pack.
+pub const PACK_FRAMES_MAX: usize = 65_536;
+/// Most sessions in one pack (compaction merges packs).
+pub const PACK_SESSIONS_MAX: usize = 4_096;
+/// Longest session envelope, in bytes.
+pub const ENVELOPE_BYTES_MAX: usize = 4 << 10;
+/// Largest sealed part of a snapshot object, in bytes.
+pub const SNAPSHOT_SEALED_BYTES_MAX: usize = 4 << 20;
+/// Largest small record (agent part, tombstone, fact), in bytes.
+pub const RECORD_BYTES_MAX: usize = 64 << 10;
+/// Largest keyring generation, in bytes.
+pub const KEYRING_BYTES_MAX: usize = 64 << 10;
+/// Most recipients of a keyring generation.
+pub const KEYRING_RECIPIENTS_MAX: usize = 16;
+
+/// Most ids in one probe or answer.
+pub const IDS_PER_MESSAGE_MAX: usize = 4_096;
+/// Size around which the agent ends a Put message, in bytes.
+pub const MESSAGE_TARGET_BYTES: usize = 1 << 20;
+/// Largest message on Transfer and Fetch, in bytes.
+pub const STREAM_MESSAGE_BYTES_MAX: usize = (4 << 20) + (64 << 10);
+/// Largest message of any other call, in bytes.
+pub const UNARY_MESSAGE_BYTES_MAX: usize = 256 << 10;
+/// Most bytes accepted before the server makes a session's frames durable and says so.
+pub const DURABLE_EVERY_BYTES: u64 = 8 << 20;
+/// Longest time before the server makes a session's frames durable and says so, in milliseconds.
+pub const DURABLE_EVERY_MS: u64 = 2_000;
+/// Frames sent and not yet durable that an agent keeps for sending again, in bytes.
+pub const UNACKNOWLEDGED_BYTES_MAX: u64 = 64 << 20;
+/// Most `valid except` ids in the answer to Open.
+pub const RELAY_IDS_MAX: usize = 65_536;
+
+/// Concurrent streams of one connection.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 64;
+/// Requests at once of one connection; more are shed.
+pub const REQUESTS_PER_CONNECTION_MAX: usize = 32;
+/// Deadline of a unary call, in milliseconds.
+pub const UNARY_DEADLINE_MS: u64 = 30_000;
+/// Deadline of Commit, in milliseconds.
+pub const COMMIT_DEADLINE_MS: u64 = 600_000;
+/// A stream without a message for this long is ended, in milliseconds.
+pub const STREAM_IDLE_MS: u64 = 120_000;
+/// Age at which the server asks a connection to end, in milliseconds.
+pub const CONNECTION_AGE_MS: u64 = 1_800_000;
+/// Time that it has after that, in milliseconds.
+pub const CONNECTION_GRACE_MS: u64 = 600_000;
+/// HTTP/2 keep-alive: interval, in milliseconds.
+pub const KEEP_ALIVE_INTERVAL_MS: u64 = 30_000;
+/// HTTP/2 keep-alive: time limit of the answer, in milliseconds.
+pub const KEEP_ALIVE_TIMEOUT_MS: u64 = 10_000;
+/// Time limit of a TLS handshake, in milliseconds.
+pub const HANDSHAKE_MS: u64 = 5_000;
+/// TLS handshakes at once.
+pub const HANDSHAKES_MAX: usize = 50;
+/// Largest request headers, in bytes.
+pub const HEADER_BYTES_MAX: u32 = 8 << 10;
+/// Connections of one address before any call was authenticated.
+pub const CONNECTIONS_PER_ADDRESS_UNAUTHENTICATED_MAX: usize = 32;
+/// Connections of one address.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
+/// Connections in all.
+pub const CONNECTIONS_MAX: usize = 4_000;
+/// HTTP/2 receive window of the server, per stream and per connection, in bytes.
+pub const SERVER_WINDOW_BYTES: u32 = 4 << 20;
+/// HTTP/2 receive window of a restoring client, per stream, in bytes.
+pub const CLIENT_STREAM_WINDOW_BYTES: u32 = 16 << 20;
+/// HTTP/2 receive window of a restoring client, per connection, in bytes.
+pub const CLIENT_CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+/// HTTP/2 frame size, in bytes.
+pub const HTTP2_FRAME_BYTES: u32 = 256 << 10;
+/// Open sessions of one subscription.
+pub const SESSIONS_PER_SUBSCRIPTION_MAX: usize = 64;
+/// Streams at once of one subscription.
+pub const STREAMS_PER_SUBSCRIPTION_MAX: usize = 128;
+/// Requests per second of one subscription (token bucket, burst of twice as much).
+pub const REQUESTS_PER_SECOND_MAX: u32 = 500;
+/// A session left alone for this long expires, in seconds.
+pub const SESSION_EXPIRY_S: i64 = 86_400;
+/// Times that an agent lays missing chunks again before it reads everything.
+pub const MISSING_ROUNDS_MAX: usize = 2;
+
+/// Life of a person's login token since its last use, in seconds.
+pub const LOGIN_TOKEN_S: i64 = 900;
+/// Life of a default password, in seconds.
+pub const DEFAULT_PASSWORD_S: i64 = 30 * 86_400;
+/// Longest life of an enrolment token, in seconds.
+pub const ENROLMENT_TOKEN_S: i64 = 86_400;
+/// Length of a generated default password, in characters.
+pub const DEFAULT_PASSWORD_CHARS: usize = 20;
+/// Shortest password that a person may choose, in characters.
+pub const PASSWORD_CHARS_MIN: usize = 12;
+/// Longest password that is hashed, in bytes.
+pub const PASSWORD_BYTES_MAX: usize = 1_024;
+/// Password hashes computed at once (19 MiB each).
+pub const PASSWORD_HASHES_MAX: usize = 8;
+/// Failed logins without a delay, per account and network.
+pub const LOGIN_FREE_FAILURES: u32 = 5;
+/// Longest delay after failed logins, in seconds.
+pub const LOGIN_DELAY_S_MAX: i64 = 900;
+
+/// First delay of a retry, in milliseconds.
+pub const RETRY_MS_MIN: u64 = 250;
+/// Longest delay of a retry, in milliseconds.
+pub const RETRY_MS_MAX: u64 = 60_000;
+
+/// Share of the disk, in per cent, kept free for the catalog, upkeep and audit.
+pub const RESERVE_PERCENT: u64 = 2;
+/// Smallest reserve, in bytes.
+pub const RESERVE_BYTES_MIN: u64 = 1 << 30;
+
+// Relations that the formats and the protocol rely on.
+const _: () = assert!(NODE_BYTES_MAX <= FRAME_PLAIN_BYTES_MAX);
+const _: () = assert!(NODE_CHILDREN_MAX * 32 + NODE_PLAIN_BYTES_MAX <= NODE_BYTES_MAX);
+const _: () = assert!(ENTRY_BYTES_MAX + NODE_PLAIN_BYTES_MIN < NODE_PLAIN_BYTES_MAX);
+const _: () = assert!(EXTENTS_PLAIN_BYTES_MAX <= NODE_PLAIN_BYTES_MAX);
+const _: () = assert!(IDS_PER_MESSAGE_MAX * 32 < UNARY_MESSAGE_BYTES_MAX);
+const _: () = assert!(FRAME_SEALED_BYTES_MAX + 1_024 <= STREAM_MESSAGE_BYTES_MAX);
+const _: () = assert!(NODE_BYTES_MAX + 1_024 <= STREAM_MESSAGE_BYTES_MAX);
+const _: () = assert!(PACK_TARGET_BYTES + (STREAM_MESSAGE_BYTES_MAX as u64) < PACK_BYTES_MAX);
+const _: () = assert!(WINDOW_BYTES.is_multiple_of(PAGE_BYTES));
+const _: () = assert!(DURABLE_EVERY_BYTES < UNACKNOWLEDGED_BYTES_MAX);
+const _: () = assert!(RETRY_MS_MIN < RETRY_MS_MAX);
