@@ -6,4 +6,6 @@ pub mod frame;
 pub mod id;
 pub mod keys;
 pub mod limits;
+pub mod receipt;
+pub mod snapshot;
 pub mod stored;

@@ -1,0 +1,3 @@
+//! The contract as pure rules: values in, decision out.
+
+pub mod terms;
