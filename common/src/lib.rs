@@ -2,10 +2,13 @@
 //!
 //! No file, no network, no clock, no thread: values in, values out, so that it can one day run in a browser.
 
+pub mod envelope;
 pub mod frame;
 pub mod id;
+pub mod keyring;
 pub mod keys;
 pub mod limits;
 pub mod receipt;
+pub mod recovery;
 pub mod snapshot;
 pub mod stored;

@@ -65,6 +65,26 @@ pub const RECORD_BYTES_MAX: usize = 64 << 10;
 pub const KEYRING_BYTES_MAX: usize = 64 << 10;
 /// Most recipients of a keyring generation.
 pub const KEYRING_RECIPIENTS_MAX: usize = 16;
+/// Most holders of a keyring generation.
+pub const KEYRING_HOLDERS_MAX: usize = 16;
+/// Most generations of a keyring.
+pub const KEYRING_GENERATIONS_MAX: usize = 256;
+/// Most reading identities that a holder's file lists.
+pub const KEYRING_IDENTITIES_MAX: usize = 64;
+/// Longest label of a holder, in bytes.
+pub const HOLDER_LABEL_BYTES_MAX: usize = 256;
+/// Largest age file of a holder, in bytes.
+pub const HOLDER_FILE_BYTES_MAX: usize = 16 << 10;
+/// scrypt work factor of a passphrase, as the binary logarithm of N (128 MiB).
+pub const PASSPHRASE_LOG_N: u8 = 17;
+/// scrypt work factor of a recovery key, which is random already, as the binary logarithm of N.
+pub const RECOVERY_LOG_N: u8 = 10;
+/// Largest scrypt work factor that a reader accepts, as the binary logarithm of N (256 MiB).
+pub const SCRYPT_LOG_N_MAX: u8 = 18;
+/// Shortest passphrase that a person may choose, in characters.
+pub const PASSPHRASE_CHARS_MIN: usize = 12;
+/// Longest passphrase, in bytes.
+pub const PASSPHRASE_BYTES_MAX: usize = 1_024;
 
 /// Most ids in one probe or answer.
 pub const IDS_PER_MESSAGE_MAX: usize = 4_096;
@@ -173,3 +193,5 @@ const _: () = assert!(PACK_TARGET_BYTES + (STREAM_MESSAGE_BYTES_MAX as u64) < PA
 const _: () = assert!(WINDOW_BYTES.is_multiple_of(PAGE_BYTES));
 const _: () = assert!(DURABLE_EVERY_BYTES < UNACKNOWLEDGED_BYTES_MAX);
 const _: () = assert!(RETRY_MS_MIN < RETRY_MS_MAX);
+const _: () = assert!(PASSPHRASE_LOG_N <= SCRYPT_LOG_N_MAX && SCRYPT_LOG_N_MAX < 64);
+const _: () = assert!(KEYRING_IDENTITIES_MAX * 96 <= HOLDER_FILE_BYTES_MAX);
