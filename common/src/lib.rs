@@ -11,4 +11,5 @@ pub mod limits;
 pub mod receipt;
 pub mod recovery;
 pub mod snapshot;
+pub mod source_kind;
 pub mod stored;

@@ -5,6 +5,7 @@
 //! Invariant: I7 — with `agent::remote` and the server's `grpc`, `auth` and `admin`, the only home of `tonic`.
 
 pub mod code;
+pub mod convert;
 
 /// Generated from `proto/dobaas/v1/*.proto`, whose comments are the documentation.
 #[allow(missing_docs, clippy::all)]

@@ -1,4 +1,7 @@
 //! The contract as pure rules: values in, decision out.
 
+pub mod backup_set;
 pub mod calendar;
+pub mod location;
+pub mod order_form;
 pub mod terms;

@@ -1,0 +1,3 @@
+//! Conversions between generated types and domain types.
+
+pub mod source_kind;
