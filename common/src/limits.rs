@@ -121,6 +121,8 @@ pub const CONNECTION_GRACE_MS: u64 = 600_000;
 pub const KEEP_ALIVE_INTERVAL_MS: u64 = 30_000;
 /// HTTP/2 keep-alive: time limit of the answer, in milliseconds.
 pub const KEEP_ALIVE_TIMEOUT_MS: u64 = 10_000;
+/// Time limit of a TCP connection attempt of an agent, in milliseconds.
+pub const CONNECT_MS: u64 = 10_000;
 /// Time limit of a TLS handshake, in milliseconds.
 pub const HANDSHAKE_MS: u64 = 5_000;
 /// TLS handshakes at once.
@@ -175,6 +177,8 @@ pub const LOGIN_DELAY_S_MAX: i64 = 900;
 pub const RETRY_MS_MIN: u64 = 250;
 /// Longest delay of a retry, in milliseconds.
 pub const RETRY_MS_MAX: u64 = 60_000;
+/// Attempts of one call before a person is told, the first one included.
+pub const RETRY_ATTEMPTS_MAX: u32 = 8;
 
 /// Share of the disk, in per cent, kept free for the catalog, upkeep and audit.
 pub const RESERVE_PERCENT: u64 = 2;
