@@ -1,0 +1,7 @@
+//! End-to-end proofs: the real programs over loopback, judged by an oracle that shares no code with them.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::disallowed_methods, missing_docs)]
+#![allow(clippy::print_stderr, reason = "a proof that is skipped says why, and prints its seed")]
+
+mod loop_disk;
+mod oddities;
+mod oracle;
