@@ -10,6 +10,8 @@ pub mod keys;
 pub mod limits;
 pub mod receipt;
 pub mod recovery;
+pub mod report;
 pub mod snapshot;
 pub mod source_kind;
 pub mod stored;
+pub mod text;

@@ -1,7 +1,8 @@
 //! Error codes on gRPC statuses: a stable number and its parameters travel in the details.
 //!
-//! Texts are not here: the client prints a code in the user's language (`common::text`).
+//! Texts are not here: `common::text` has them, in the user's language.
 
+use common::text::Texts;
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -47,6 +48,11 @@ impl Failure {
         ErrorDetail::decode(status.details()).ok().filter(|_| !status.details().is_empty()).map(Self::from)
     }
 
+    /// What to tell a person: what happened and what to do next.
+    pub fn text(&self, texts: Texts) -> String {
+        texts.error(&text_key(self.code), &self.params)
+    }
+
     /// True if the same call may succeed later without anybody doing anything.
     pub fn is_transient(&self) -> bool {
         matches!(self.code, ErrorCode::Overloaded | ErrorCode::Maintenance)
@@ -65,6 +71,11 @@ impl From<ErrorDetail> for Failure {
         let code = detail.code();
         Self { code, params: detail.params.into_iter().map(|param| (param.name, param.value)).collect() }
     }
+}
+
+/// The error code as the key of its text: `not-found`.
+fn text_key(code: ErrorCode) -> String {
+    code.as_str_name().trim_start_matches("ERROR_CODE_").to_ascii_lowercase().replace('_', "-")
 }
 
 /// The gRPC code of each error code.
@@ -103,5 +114,16 @@ mod tests {
         assert_eq!(status.code(), Code::FailedPrecondition);
         assert_eq!(Failure::from_status(&status), Some(failure));
         assert_eq!(Failure::from_status(&Status::internal("proxy")), None);
+    }
+
+    #[test]
+    fn every_code_has_its_text_in_both_languages() {
+        for number in 0.. {
+            let Ok(code) = ErrorCode::try_from(number) else { break };
+            let bare = Failure::new(code);
+            assert!(bare.text(Texts::FRENCH).len() > 30, "{code:?}");
+            assert!(bare.text(Texts::ENGLISH).len() > 30, "{code:?}");
+        }
+        assert!(ErrorCode::try_from(26).is_ok());
     }
 }

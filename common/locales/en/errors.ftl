@@ -1,0 +1,108 @@
+### One entry per error code: what happened, then what to do. An absent parameter reads "none".
+
+error-unspecified = The server refused without saying why. Update the agent; if it happens again, call your provider.
+error-internal = The server met an internal error. Your provider must look at its log; try again later.
+error-invalid-argument = The request is refused: { $field ->
+    [none] a value
+   *[other] { $field }
+} is not valid{ $reason ->
+    [none] {""}
+   *[other] {" "}({ $reason })
+}. Correct the value and try again.
+error-unauthenticated = This machine or person is not known, or its access has expired or was revoked. Log in again; for a machine, run "dobaas setup" again.
+error-wrong-credentials = Wrong identifier or password. Check them; your provider resets a forgotten password.
+error-too-many-attempts = Too many login attempts. Wait { $retry_s ->
+    [none] a few minutes
+   *[other] { $retry_s }
+}, then try again.
+error-must-change-password = The temporary password must be changed before anything else. Choose one of at least 12 characters.
+error-default-password-expired = The temporary password has expired. Ask your provider for another one.
+error-weak-password = This password is refused: { $reason ->
+    [short] it is too short
+    [default] it is the temporary password
+    [identifier] it is the same as the identifier
+    [common] it is among the most common ones
+   *[other] it is too easy to guess
+}. Choose another one of at least 12 characters.
+error-permission-denied = Your rights are not sufficient{ $role ->
+    [none] {""}
+   *[other] : the role "{ $role }" is needed
+}. Ask a person who has it, or your provider.
+error-not-found = { $what ->
+    [none] The object
+   *[other] { $what }
+}: not found in this subscription. Check the name or the date; "dobaas dates" shows what exists.
+error-already-exists = { $what ->
+    [none] This object
+   *[other] { $what }
+}: already exists. Choose another name or change what exists.
+error-source-not-contracted = The source { $source ->
+    [none] that was asked for
+   *[other] "{ $source }"
+} is not on the order form. Choose a contracted source, or ask your provider for an amendment.
+error-quota-exceeded = Refused: { $limit ->
+    [volume] the contract's maximum volume
+    [baseline] the volume of the first backup
+   *[other] the volume of changes allowed today
+} is reached ({ $used_bytes ->
+    [none] ?
+   *[other] { $used_bytes }
+} of { $allowed_bytes ->
+    [none] ?
+   *[other] { $allowed_bytes }
+}{ $since ->
+    [none] {""}
+   *[other] , since { $since }
+}). What is already backed up stays available. { $contact ->
+    [none] Call your provider.
+   *[other] Call your provider: { $contact }.
+}
+error-suspended = The subscription is suspended{ $reason ->
+    [none] {""}
+   *[other] {" "}({ $reason })
+}{ $until ->
+    [none] {""}
+   *[other] {" "}until { $until }
+}: no new backup is accepted, nothing is deleted. Call your provider.
+error-maintenance = The server is under maintenance{ $until ->
+    [none] {""}
+   *[other] {" "}until { $until }
+}. The agent tries again by itself{ $retry_s ->
+    [none] {""}
+   *[other] {" "}in { $retry_s }
+}.
+error-overloaded = The server is very busy. The agent tries again by itself{ $retry_s ->
+    [none] {""}
+   *[other] {" "}in { $retry_s }
+}.
+error-store-full = The server's storage is full: no new data is accepted, restoring still works. Tell your provider.
+error-store-suspect = A write failed on the server, which accepts nothing more until it is checked. Tell your provider; whatever has a receipt is backed up.
+error-session-unknown = This backup session has expired or was replaced. Run the backup again: what the server already has is not sent again.
+error-session-superseded = Another run of the same source is at work with this agent's identity. If the machine was cloned, run "dobaas setup" on the copy.
+error-protocol-version = The server does not understand this version of the agent{ $min ->
+    [none] {""}
+   *[other] {" "}(protocol { $min } to { $max })
+}. Install the version that your provider names.
+error-location-refused = The data would be stored outside the agreed place{ $location ->
+    [none] {""}
+   *[other] {" "}({ $location })
+}: nothing was sent. Call your provider.
+error-damaged = { $object ->
+    [none] A stored object
+   *[other] { $object }
+}: damaged data on the server. The rest of the backup can be read; tell your provider and run a backup again.
+error-limit-exceeded = A limit is exceeded{ $limit ->
+    [none] {""}
+   *[other] : { $limit }
+}{ $max ->
+    [none] {""}
+   *[other] {" "}(at most { $max })
+}. Ask for less or wait a moment.
+error-keyring-conflict = The keyring has changed in the meantime{ $number ->
+    [none] {""}
+   *[other] {" "}(generation { $number })
+}. Try again: the newest state will be read.
+error-set-conflict = The backup set has changed in the meantime{ $version ->
+    [none] {""}
+   *[other] {" "}(version { $version })
+}. Try again: the newest state will be read.

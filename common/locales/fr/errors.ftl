@@ -1,0 +1,108 @@
+### Une entrée par code d'erreur : ce qui s'est passé, puis ce qu'il faut faire. Un paramètre absent vaut « none ».
+
+error-unspecified = Le serveur a refusé sans dire pourquoi. Mettez l'agent à jour ; si cela se reproduit, appelez votre prestataire.
+error-internal = Le serveur a rencontré une erreur interne. Votre prestataire doit regarder son journal ; réessayez plus tard.
+error-invalid-argument = La demande est refusée : { $field ->
+    [none] une valeur
+   *[other] « { $field } »
+} n'est pas valable{ $reason ->
+    [none] {""}
+   *[other] {" "}({ $reason })
+}. Corrigez la valeur et recommencez.
+error-unauthenticated = Cette machine ou cette personne n'est pas reconnue, ou son accès a expiré ou a été révoqué. Reconnectez-vous ; pour une machine, relancez « dobaas setup ».
+error-wrong-credentials = Identifiant ou mot de passe incorrect. Vérifiez-les ; un mot de passe oublié se fait réinitialiser par votre prestataire.
+error-too-many-attempts = Trop d'essais de connexion. Attendez { $retry_s ->
+    [none] quelques minutes
+   *[other] { $retry_s }
+}, puis réessayez.
+error-must-change-password = Le mot de passe provisoire doit être changé avant tout le reste. Choisissez-en un nouveau d'au moins 12 caractères.
+error-default-password-expired = Le mot de passe provisoire a expiré. Demandez-en un nouveau à votre prestataire.
+error-weak-password = Ce mot de passe est refusé : { $reason ->
+    [short] il est trop court
+    [default] c'est le mot de passe provisoire
+    [identifier] il est identique à l'identifiant
+    [common] il figure parmi les plus courants
+   *[other] il est trop facile à deviner
+}. Choisissez-en un autre d'au moins 12 caractères.
+error-permission-denied = Vos droits ne suffisent pas{ $role ->
+    [none] {""}
+   *[other] {" "}: il faut le rôle « { $role } »
+}. Demandez à une personne qui l'a, ou à votre prestataire.
+error-not-found = { $what ->
+    [none] L'objet demandé
+   *[other] { $what }
+} : introuvable dans cet abonnement. Vérifiez le nom ou la date ; « dobaas dates » montre ce qui existe.
+error-already-exists = { $what ->
+    [none] Cet objet
+   *[other] { $what }
+} : existe déjà. Choisissez un autre nom ou modifiez ce qui existe.
+error-source-not-contracted = La source { $source ->
+    [none] demandée
+   *[other] « { $source } »
+} ne figure pas sur le bon de commande. Choisissez une source prévue au contrat, ou demandez un avenant à votre prestataire.
+error-quota-exceeded = Envoi refusé : { $limit ->
+    [volume] le volume maximal du contrat
+    [baseline] le volume de la première sauvegarde
+   *[other] le volume de changements permis aujourd'hui
+} est atteint ({ $used_bytes ->
+    [none] ?
+   *[other] { $used_bytes }
+} sur { $allowed_bytes ->
+    [none] ?
+   *[other] { $allowed_bytes }
+}{ $since ->
+    [none] {""}
+   *[other] , depuis le { $since }
+}). Ce qui est déjà sauvegardé reste accessible. { $contact ->
+    [none] Appelez votre prestataire.
+   *[other] Appelez votre prestataire : { $contact }.
+}
+error-suspended = L'abonnement est suspendu{ $reason ->
+    [none] {""}
+   *[other] {" "}({ $reason })
+}{ $until ->
+    [none] {""}
+   *[other] {" "}jusqu'au { $until }
+} : aucune nouvelle sauvegarde n'est acceptée, rien n'est supprimé. Appelez votre prestataire.
+error-maintenance = Le serveur est en maintenance{ $until ->
+    [none] {""}
+   *[other] {" "}jusqu'au { $until }
+}. L'agent réessaiera de lui-même{ $retry_s ->
+    [none] {""}
+   *[other] {" "}dans { $retry_s }
+}.
+error-overloaded = Le serveur est très occupé. L'agent réessaiera de lui-même{ $retry_s ->
+    [none] {""}
+   *[other] {" "}dans { $retry_s }
+}.
+error-store-full = Le stockage du serveur est plein : aucune nouvelle donnée n'est acceptée, les restaurations restent possibles. Prévenez votre prestataire.
+error-store-suspect = Une écriture a échoué sur le serveur, qui n'accepte plus rien avant vérification. Prévenez votre prestataire ; ce qui a un reçu est sauvegardé.
+error-session-unknown = Cette session de sauvegarde a expiré ou a été remplacée. Relancez la sauvegarde : ce qui est déjà sur le serveur ne sera pas renvoyé.
+error-session-superseded = Une autre exécution de la même source est en cours avec l'identité de cet agent. Si la machine a été clonée, lancez « dobaas setup » sur la copie.
+error-protocol-version = Cette version de l'agent n'est pas comprise par le serveur{ $min ->
+    [none] {""}
+   *[other] {" "}(protocole { $min } à { $max })
+}. Installez la version indiquée par votre prestataire.
+error-location-refused = Les données seraient stockées hors du lieu prévu{ $location ->
+    [none] {""}
+   *[other] {" "}({ $location })
+} : rien n'a été envoyé. Appelez votre prestataire.
+error-damaged = { $object ->
+    [none] Un objet stocké
+   *[other] { $object }
+} : données endommagées sur le serveur. Le reste de la sauvegarde est lisible ; prévenez votre prestataire et relancez une sauvegarde.
+error-limit-exceeded = Une limite est dépassée{ $limit ->
+    [none] {""}
+   *[other] {" "}: { $limit }
+}{ $max ->
+    [none] {""}
+   *[other] {" "}(au plus { $max })
+}. Réduisez la demande ou attendez un moment.
+error-keyring-conflict = Le trousseau a changé entre-temps{ $number ->
+    [none] {""}
+   *[other] {" "}(génération { $number })
+}. Recommencez : l'état le plus récent sera relu.
+error-set-conflict = Le jeu de sauvegarde a changé entre-temps{ $version ->
+    [none] {""}
+   *[other] {" "}(version { $version })
+}. Recommencez : l'état le plus récent sera relu.
