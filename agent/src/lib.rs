@@ -3,3 +3,4 @@
 pub mod durable;
 pub mod remote;
 pub mod source;
+pub mod restore;

@@ -180,6 +180,35 @@ pub const RETRY_MS_MAX: u64 = 60_000;
 /// Attempts of one call before a person is told, the first one included.
 pub const RETRY_ATTEMPTS_MAX: u32 = 8;
 
+/// Fetch requests of a restore under way at once.
+pub const FETCHES_IN_FLIGHT: usize = 4;
+/// Ids in one fetch request of a restore.
+pub const FETCH_IDS: usize = 256;
+/// Frames that wait between the connection and the threads that open them.
+pub const FETCH_QUEUE_FRAMES: usize = 32;
+/// Sessions whose keys a reader keeps open.
+pub const READER_SESSIONS_MAX: usize = 65_536;
+/// Node plaintexts that a reader keeps, in bytes.
+pub const NODE_CACHE_BYTES: usize = 16 << 20;
+/// Nodes fetched ahead of a walk at once.
+pub const NODE_PREFETCH_IDS: usize = 128;
+/// Files of the first window of a restore: small, so that writing begins early.
+pub const RESTORE_FIRST_WINDOW_FILES: usize = 4_096;
+/// Files of one window of a restore.
+pub const RESTORE_WINDOW_FILES: usize = 131_072;
+/// Pieces of files of one window of a restore: within a window, each chunk is fetched once.
+pub const RESTORE_WINDOW_PIECES: usize = 262_144;
+/// Files that a restore keeps open between two pieces; others are opened again.
+pub const RESTORE_OPEN_FILES: usize = 128;
+/// Directory handles that each thread of a restore keeps.
+pub const RESTORE_OPEN_DIRECTORIES: usize = 64;
+/// Bytes of holes of one file that are hashed to check its digest; beyond, only its chunks are checked.
+pub const HOLE_HASHED_BYTES_MAX: u64 = 64 << 30;
+/// Items with a problem that are listed by name; more are counted.
+pub const LISTED_ITEMS_MAX: usize = 10_000;
+/// Plain bytes that `dump` holds at once.
+pub const DUMP_WINDOW_BYTES: u64 = 32 << 20;
+
 /// Share of the disk, in per cent, kept free for the catalog, upkeep and audit.
 pub const RESERVE_PERCENT: u64 = 2;
 /// Smallest reserve, in bytes.
@@ -197,5 +226,9 @@ const _: () = assert!(PACK_TARGET_BYTES + (STREAM_MESSAGE_BYTES_MAX as u64) < PA
 const _: () = assert!(WINDOW_BYTES.is_multiple_of(PAGE_BYTES));
 const _: () = assert!(DURABLE_EVERY_BYTES < UNACKNOWLEDGED_BYTES_MAX);
 const _: () = assert!(RETRY_MS_MIN < RETRY_MS_MAX);
+const _: () = assert!(FETCH_IDS <= IDS_PER_MESSAGE_MAX && NODE_PREFETCH_IDS <= IDS_PER_MESSAGE_MAX);
+const _: () = assert!(NODE_BYTES_MAX < NODE_CACHE_BYTES);
+const _: () =
+    assert!(FETCHES_IN_FLIGHT * CLIENT_STREAM_WINDOW_BYTES as usize <= CLIENT_CONNECTION_WINDOW_BYTES as usize);
 const _: () = assert!(PASSPHRASE_LOG_N <= SCRYPT_LOG_N_MAX && SCRYPT_LOG_N_MAX < 64);
 const _: () = assert!(KEYRING_IDENTITIES_MAX * 96 <= HOLDER_FILE_BYTES_MAX);
