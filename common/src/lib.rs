@@ -8,6 +8,7 @@ pub mod id;
 pub mod keyring;
 pub mod keys;
 pub mod limits;
+pub mod pack;
 pub mod receipt;
 pub mod recovery;
 pub mod report;
