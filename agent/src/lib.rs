@@ -2,5 +2,6 @@
 
 pub mod durable;
 pub mod remote;
-pub mod source;
 pub mod restore;
+pub mod source;
+pub mod state;

@@ -61,6 +61,12 @@ pub const ENVELOPE_BYTES_MAX: usize = 4 << 10;
 pub const SNAPSHOT_SEALED_BYTES_MAX: usize = 4 << 20;
 /// Largest small record (agent part, tombstone, fact), in bytes.
 pub const RECORD_BYTES_MAX: usize = 64 << 10;
+/// Largest identity file of an agent, in bytes.
+pub const IDENTITY_BYTES_MAX: usize = 64 << 10;
+/// Largest configuration file of an agent, in bytes.
+pub const CONFIG_BYTES_MAX: usize = 1 << 20;
+/// Largest file, answer of a command or descriptor that gives a secret, in bytes.
+pub const SECRET_BYTES_MAX: usize = 4 << 10;
 /// Largest keyring generation, in bytes.
 pub const KEYRING_BYTES_MAX: usize = 64 << 10;
 /// Most recipients of a keyring generation.
