@@ -6,8 +6,10 @@
 //! Invariant: I7 — the only home of `tonic` and of generated wire types in the agent.
 //! Invariant: every call has a deadline, every stream an idle limit.
 
+pub mod account;
 pub mod restore;
 pub mod retry;
+pub mod signers;
 pub mod tls;
 
 use std::fmt;

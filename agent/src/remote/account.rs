@@ -1,0 +1,408 @@
+//! Calls about who is who and what is backed up: login, enrolment, keyring, backup sets, the server's description.
+//!
+//! It converts to domain types and decides nothing.
+
+use bytes::Bytes;
+use common::id::{AgentId, ScopeId, SourceId, SubscriptionId};
+use common::limits::UNARY_MESSAGE_BYTES_MAX;
+use proto::v1;
+use proto::v1::account_client::AccountClient;
+use proto::v1::server_client::ServerClient;
+use proto::v1::sets_client::SetsClient;
+use tonic::transport::Channel;
+
+use super::{Remote, RemoteError, Token, unary};
+use crate::source::FileSet;
+
+/// A login of a person.
+pub struct Login {
+    /// The credential of the calls that follow.
+    pub token: Token,
+    /// Only [`Remote::change_password`] works until then.
+    pub must_change_password: bool,
+}
+
+/// Where the data lies.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The site's name.
+    pub site: String,
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// Who runs it.
+    pub owner: String,
+}
+
+/// What a new agent asks for.
+#[derive(Debug, Clone, Default)]
+pub struct EnrollRequest {
+    /// Name shown to people.
+    pub host: String,
+    /// An existing scope to join; a scope of its own otherwise.
+    pub scope: Option<ScopeId>,
+    /// The dead agent whose scope and sources it takes.
+    pub replace: Option<AgentId>,
+}
+
+/// What a new agent is given.
+pub struct Enrolled {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its dedup domain.
+    pub scope: ScopeId,
+    /// Its subscription.
+    pub subscription: SubscriptionId,
+    /// Its credential.
+    pub token: Token,
+    /// Where its data will lie.
+    pub location: Place,
+}
+
+/// An enrolled agent as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentInfo {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its dedup domain.
+    pub scope: ScopeId,
+    /// Name shown to people.
+    pub host: String,
+    /// When it was last seen, nanoseconds since 1970.
+    pub seen_at_ns: Option<i64>,
+    /// True if its credential no longer works.
+    pub revoked: bool,
+}
+
+/// Today's account of the subscription, in plain bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+pub struct DayUse {
+    /// `2026-11-22`, Europe/Paris.
+    pub day: String,
+    /// Changed today.
+    pub changed_bytes: u64,
+    /// Laid again today.
+    pub relaid_bytes: u64,
+    /// Laid again after a loss of memory.
+    pub reseed_bytes: u64,
+    /// Accepted and not committed.
+    pub uncommitted_bytes: u64,
+    /// Allowed today; 0 while there is no baseline.
+    pub allowed_bytes: u64,
+    /// First snapshots of all sources; 0 while there is none.
+    pub baseline_bytes: u64,
+    /// On the order form.
+    pub contracted_bytes: u64,
+    /// Latest snapshots of all sources.
+    pub used_bytes: u64,
+    /// Never exceeded.
+    pub hard_volume_bytes: u64,
+    /// Contractual rate of daily change.
+    pub per_mille: u32,
+}
+
+/// Who the caller is, and where the subscription stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Who {
+    /// Of the person; empty for an agent.
+    pub identifier: String,
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// Role of the person.
+    pub role: v1::Role,
+    /// Name of the customer.
+    pub customer: String,
+    /// Reference of the order form.
+    pub reference: String,
+    /// Whether backups are accepted.
+    pub state: v1::SubscriptionState,
+    /// Where the data lies.
+    pub location: Place,
+    /// Whether the caller may read content.
+    pub can_restore: bool,
+    /// Today's account.
+    pub today: DayUse,
+}
+
+/// A source on the order form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contracted {
+    /// The source.
+    pub source: SourceId,
+    /// Its name on the order form.
+    pub name: String,
+    /// What it is.
+    pub kind: v1::SourceKind,
+}
+
+/// What a source reads: one version of its backup set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupSet {
+    /// The source.
+    pub source: SourceId,
+    /// 1, 2, 3 …; 0 before the first.
+    pub version: u64,
+    /// The source's name on the order form.
+    pub name: String,
+    /// What it is.
+    pub kind: v1::SourceKind,
+    /// Who reads it.
+    pub agent: AgentId,
+    /// Paths and rules.
+    pub files: FileSet,
+    /// `21:30`; empty: not scheduled.
+    pub schedule: String,
+}
+
+/// Sets of the caller, and every source on the order form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetList {
+    /// Newest version of each set.
+    pub sets: Vec<BackupSet>,
+    /// Every source, with or without a set.
+    pub contracted: Vec<Contracted>,
+}
+
+/// What anyone may know of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Of the server program.
+    pub version: String,
+    /// Where the data lies.
+    pub location: Place,
+    /// Receipt keys as claimed; `signers` checks them.
+    pub signers: Vec<ClaimedSigner>,
+}
+
+/// A receipt key with the root's signature over it, not yet checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedSigner {
+    /// Ed25519 public key.
+    pub public_key: Vec<u8>,
+    /// Signature of the root key.
+    pub certificate: Vec<u8>,
+}
+
+impl Remote {
+    /// A person's identifier and password against a token.
+    ///
+    /// # Errors
+    /// Any [`RemoteError`].
+    pub async fn login(&self, identifier: &str, password: &str) -> Result<Login, RemoteError> {
+        let request = v1::LoginRequest { identifier: identifier.to_owned(), password: password.to_owned() };
+        let reply = unary(self.account().login(self.request(request))).await?;
+        Ok(Login { token: Token::new(reply.token), must_change_password: reply.must_change_password })
+    }
+
+    /// Ends the caller's login.
+    ///
+    /// # Errors
+    /// Any [`RemoteError`].
+    pub async fn logout(&self) -> Result<(), RemoteError> {
+        unary(self.account().logout(self.request(v1::LogoutRequest {}))).await.map(drop)
+    }
+
+    /// Changes the caller's password; the token of the new login.
+    ///
+    /// # Errors
+    /// Any [`RemoteError`].
+    pub async fn change_password(&self, old: &str, new: &str) -> Result<Token, RemoteError> {
+        let request = v1::ChangePasswordRequest { old_password: old.to_owned(), new_password: new.to_owned() };
+        let reply = unary(self.account().change_password(self.request(request))).await?;
+        Ok(Token::new(reply.token))
+    }
+
+    /// Makes an agent.
+    ///
+    /// # Errors
+    /// Any [`RemoteError`].
+    pub async fn enroll(&self, wanted: &EnrollRequest) -> Result<Enrolled, RemoteError> {
+        let request = v1::EnrollRequest {
+            host: wanted.host.clone(),
+            scope: wanted.scope.map_or(Bytes::new(), |scope| Bytes::copy_from_slice(scope.as_bytes())),
+            replace: wanted.replace.map_or(Bytes::new(), |agent| Bytes::copy_from_slice(agent.as_bytes())),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let reply = unary(self.account().enroll(self.request(request))).await?;
+        Ok(Enrolled {
+            agent: id(&reply.agent)?,
+            scope: id(&reply.scope)?,
+            subscription: id(&reply.subscription)?,
+            token: Token::new(reply.token),
+            location: place(reply.location),
+        })
+    }
+
+    /// Every generation of the keyring, oldest first, not yet checked.
+    ///
+    /// # Errors
+    /// Any [`RemoteError`].
+    pub async fn keyring(&self) -> Result<Vec<Vec<u8>>, RemoteError> {
+        let reply = unary(self.account().get_keyring(self.request(v1::GetKeyringRequest {}))).await?;
+        Ok(reply.generations.into_iter().map(Vec::from).collect())
+    }
+
+    /// Adds a generation to the keyring.
+    ///
+    /// # Errors
+    /// Any [`RemoteError`].
+    pub async fn append_keyring(&self, generation: Vec<u8>) -> Result<(), RemoteError> {
+        let request = v1::AppendKeyringRequest { generation: generation.into() };
+        unary(self.account().append_keyring(self.request(request))).await.map(drop)
+    }
+
+    /// The agents of the subscription.
+    ///
+    /// # Errors
+    /// Any [`RemoteError`].
+    pub async fn agents(&self) -> Result<Vec<AgentInfo>, RemoteError> {
+        let reply = unary(self.account().list_agents(self.request(v1::ListAgentsRequest {}))).await?;
+        let agent = |agent: v1::Agent| {
+            Ok(AgentInfo {
+                agent: id(&agent.agent)?,
+                scope: id(&agent.scope)?,
+                host: agent.host,
+                seen_at_ns: (agent.seen_at_ns != 0).then_some(agent.seen_at_ns),
+                revoked: agent.revoked,
+            })
+        };
+        reply.agents.into_iter().map(agent).collect()
+    }
+
+    /// Who the caller is.
+    ///
+    /// # Errors
+    /// Any [`RemoteError`].
+    pub async fn whoami(&self) -> Result<Who, RemoteError> {
+        let reply = unary(self.account().whoami(self.request(v1::WhoamiRequest {}))).await?;
+        Ok(Who {
+            subscription: id(&reply.subscription)?,
+            role: reply.role(),
+            state: reply.state(),
+            identifier: reply.identifier,
+            customer: reply.customer,
+            reference: reply.subscription_reference,
+            location: place(reply.location),
+            can_restore: reply.can_restore,
+            today: day_use(reply.today.unwrap_or_default()),
+        })
+    }
+
+    /// The caller's backup sets and the sources on the order form.
+    ///
+    /// # Errors
+    /// Any [`RemoteError`].
+    pub async fn sets(&self) -> Result<SetList, RemoteError> {
+        let reply = unary(self.sets_client().list(self.request(v1::ListSetsRequest {}))).await?;
+        let contracted = |source: v1::ContractedSource| {
+            Ok::<_, RemoteError>(Contracted { source: id(&source.source)?, kind: source.kind(), name: source.name })
+        };
+        Ok(SetList {
+            sets: reply.sets.into_iter().map(backup_set).collect::<Result<_, _>>()?,
+            contracted: reply.contracted.into_iter().map(contracted).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Stores the next version of a set, whose `version` is the one that it follows; the new version.
+    ///
+    /// # Errors
+    /// Any [`RemoteError`]; a path that is not UTF-8 is [`RemoteError::Protocol`].
+    pub async fn put_set(&self, set: &BackupSet) -> Result<u64, RemoteError> {
+        let request = v1::PutSetRequest { set: Some(wire_set(set)?) };
+        Ok(unary(self.sets_client().put(self.request(request))).await?.version)
+    }
+
+    /// What anyone may know of the server.
+    ///
+    /// # Errors
+    /// Any [`RemoteError`].
+    pub async fn describe(&self) -> Result<Description, RemoteError> {
+        let mut client = ServerClient::new(self.channel()).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX);
+        let reply = unary(client.describe(self.request(v1::DescribeRequest {}))).await?;
+        let signer = |key: v1::SignerKey| ClaimedSigner {
+            public_key: key.public_key.into(),
+            certificate: key.certificate.into(),
+        };
+        Ok(Description {
+            version: reply.version,
+            location: place(reply.location),
+            signers: reply.signers.into_iter().map(signer).collect(),
+        })
+    }
+
+    fn account(&self) -> AccountClient<Channel> {
+        AccountClient::new(self.channel()).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX)
+    }
+
+    fn sets_client(&self) -> SetsClient<Channel> {
+        SetsClient::new(self.channel()).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX)
+    }
+}
+
+/// Today's account as a domain value.
+pub(super) fn day_use(day: v1::DayUse) -> DayUse {
+    DayUse {
+        day: day.day,
+        changed_bytes: day.changed_bytes,
+        relaid_bytes: day.relaid_bytes,
+        reseed_bytes: day.reseed_bytes,
+        uncommitted_bytes: day.uncommitted_bytes,
+        allowed_bytes: day.allowed_bytes,
+        baseline_bytes: day.baseline_bytes,
+        contracted_bytes: day.contracted_bytes,
+        used_bytes: day.used_bytes,
+        hard_volume_bytes: day.hard_volume_bytes,
+        per_mille: day.per_mille,
+    }
+}
+
+/// A location as a domain value; an absent one is empty, hence refused by whoever checks it.
+pub(super) fn place(location: Option<v1::Location>) -> Place {
+    let location = location.unwrap_or_default();
+    Place { site: location.site, country: location.country, owner: location.owner }
+}
+
+fn backup_set(set: v1::Set) -> Result<BackupSet, RemoteError> {
+    Ok(BackupSet {
+        source: id(&set.source)?,
+        version: set.version,
+        kind: set.kind(),
+        agent: id(&set.agent)?,
+        files: FileSet {
+            paths: set.paths.into_iter().map(Into::into).collect(),
+            excludes: set.excludes,
+            exclude_if_present: set.exclude_if_present,
+            exclude_caches: set.exclude_caches,
+            one_file_system: set.one_file_system,
+            accept_unreadable: set.accept_unreadable,
+        },
+        name: set.name,
+        schedule: set.schedule,
+    })
+}
+
+fn wire_set(set: &BackupSet) -> Result<v1::Set, RemoteError> {
+    let path = |path: &std::path::PathBuf| {
+        let text = path.to_str().map(str::to_owned);
+        text.ok_or_else(|| RemoteError::Protocol(format!("{} is not UTF-8: select a folder above it", path.display())))
+    };
+    Ok(v1::Set {
+        source: Bytes::copy_from_slice(set.source.as_bytes()),
+        version: set.version,
+        name: set.name.clone(),
+        kind: set.kind.into(),
+        agent: Bytes::copy_from_slice(set.agent.as_bytes()),
+        paths: set.files.paths.iter().map(path).collect::<Result<_, _>>()?,
+        excludes: set.files.excludes.clone(),
+        exclude_if_present: set.files.exclude_if_present.clone(),
+        exclude_caches: set.files.exclude_caches,
+        one_file_system: set.files.one_file_system,
+        accept_unreadable: set.files.accept_unreadable.clone(),
+        schedule: set.schedule.clone(),
+        changed_at_ns: 0,
+        changed_by: String::new(),
+    })
+}
+
+fn id<'a, T: TryFrom<&'a [u8], Error = common::id::InvalidId>>(bytes: &'a Bytes) -> Result<T, RemoteError> {
+    T::try_from(bytes).map_err(|error| RemoteError::Protocol(error.to_string()))
+}
