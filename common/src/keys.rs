@@ -185,6 +185,14 @@ impl IdKey {
         ChunkId::new(*hasher.finalize().as_bytes())
     }
 
+    /// Hashes the whole content of a file, piece by piece, into its content digest (32 bytes).
+    ///
+    /// Plain keyed BLAKE3, so that digests of aligned windows can be merged (`blake3::hazmat`). A content digest is never
+    /// used as a chunk id.
+    pub fn content_hasher(&self) -> blake3::Hasher {
+        blake3::Hasher::new_keyed(&self.0)
+    }
+
     /// A keyed 16-byte hash, for page hashes and lookups that never leave the agent.
     pub fn short_hash(&self, bytes: &[u8]) -> [u8; 16] {
         let mut short = [0; 16];

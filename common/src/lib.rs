@@ -16,3 +16,4 @@ pub mod snapshot;
 pub mod source_kind;
 pub mod stored;
 pub mod text;
+pub mod tree;

@@ -23,12 +23,24 @@ pub const NODE_PLAIN_BYTES_MIN: usize = 16 << 10;
 pub const NODE_PLAIN_BYTES_TARGET: usize = 48 << 10;
 /// Plaintext bytes at which a leaf or branch is forced to end.
 pub const NODE_PLAIN_BYTES_MAX: usize = 256 << 10;
+/// Fewest children of a branch that ends before it is full, so that levels shrink even when keys are long.
+pub const BRANCH_ITEMS_MIN: usize = 4;
 /// Plaintext bytes from which an extents node may end.
 pub const EXTENTS_PLAIN_BYTES_MIN: usize = 8 << 10;
+/// Plaintext bytes, above the minimum, around which extents nodes end.
+pub const EXTENTS_PLAIN_BYTES_TARGET: usize = 16 << 10;
 /// Plaintext bytes at which an extents node is forced to end.
 pub const EXTENTS_PLAIN_BYTES_MAX: usize = 64 << 10;
 /// Most extents that an entry holds itself; more go into extents nodes.
 pub const ENTRY_EXTENTS_MAX: usize = 64;
+/// Most layers of extents nodes that one file's content is made of.
+pub const CONTENT_LAYERS_MAX: usize = 16;
+/// Largest encoded extended attributes that an entry holds itself; larger ones are laid in data chunks.
+pub const XATTRS_INLINE_BYTES_MAX: usize = 8 << 10;
+/// Largest encoded extended attributes of one entry, in bytes.
+pub const XATTRS_BYTES_MAX: usize = 16 << 20;
+/// Longest user or group name, in bytes.
+pub const OWNER_NAME_BYTES_MAX: usize = 256;
 /// Largest encoded entry, in bytes.
 pub const ENTRY_BYTES_MAX: usize = 64 << 10;
 /// Deepest snapshot tree, in levels.
@@ -224,6 +236,9 @@ pub const RESERVE_BYTES_MIN: u64 = 1 << 30;
 const _: () = assert!(NODE_BYTES_MAX <= FRAME_PLAIN_BYTES_MAX);
 const _: () = assert!(NODE_CHILDREN_MAX * 32 + NODE_PLAIN_BYTES_MAX <= NODE_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX + NODE_PLAIN_BYTES_MIN < NODE_PLAIN_BYTES_MAX);
+const _: () = assert!(ENTRY_BYTES_MAX + PATH_BYTES_MAX + 64 < NODE_PLAIN_BYTES_MAX);
+const _: () = assert!(BRANCH_ITEMS_MIN * (PATH_BYTES_MAX + 64) < NODE_PLAIN_BYTES_MAX);
+const _: () = assert!(XATTRS_INLINE_BYTES_MAX + PATH_BYTES_MAX + ENTRY_EXTENTS_MAX * 30 + 1_024 < ENTRY_BYTES_MAX);
 const _: () = assert!(EXTENTS_PLAIN_BYTES_MAX <= NODE_PLAIN_BYTES_MAX);
 const _: () = assert!(IDS_PER_MESSAGE_MAX * 32 < UNARY_MESSAGE_BYTES_MAX);
 const _: () = assert!(FRAME_SEALED_BYTES_MAX + 1_024 <= STREAM_MESSAGE_BYTES_MAX);

@@ -1,0 +1,7 @@
+//! Properties of the stored formats, and their golden files.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::disallowed_methods, missing_docs)]
+#![allow(clippy::cast_possible_truncation, reason = "numbers of a test fit")]
+
+mod extents;
+mod forest;
+mod tree;
