@@ -1,1 +1,128 @@
-### Texts: agent.
+### The agent: questions, answers, tables, errors.
+
+## What was mistyped
+
+usage-unknown-option = Unknown option: { $option }.
+usage-unknown-command = Unknown command: { $command }.
+usage-missing-command = A command is missing.
+usage-missing-option = Missing: { $option }.
+usage-conflict = { $option } does not go with { $other }.
+usage-invalid-value = "{ $value }" is not a possible value of { $option }.
+usage-other = The command line is not understood: { $option }
+usage-hint = Close or possible values: { $hint }.
+
+## Questions
+
+prompt-server = Address of the server (https://host:port):
+prompt-fingerprint = Fingerprint of the root certificate (64 hexadecimal digits, from your provider):
+prompt-identifier = Identifier:
+prompt-password = Password:
+prompt-new-password = New password (at least 12 characters):
+prompt-new-password-again = Once more:
+prompt-passphrase = Passphrase of your backups:
+prompt-new-passphrase = Chosen passphrase (at least 12 characters):
+prompt-new-passphrase-again = Once more:
+prompt-recovery-key = Recovery key:
+prompt-recovery-key-again = Type the recovery key back, to check:
+prompt-different = The two differ. Try again.
+prompt-source = Which source does this machine back up?
+prompt-path = Folder to back up (empty line to end):
+prompt-exclude = Pattern to exclude, as in .gitignore (empty line to end):
+
+## Setup
+
+setup-change-password = The temporary password must be replaced.
+setup-sources = Sources on the order form: { $known }.
+setup-paths = Name the folders to back up, one per line.
+setup-done = This machine is enrolled (agent { $agent }).
+setup-next-backup = First backup: dobaas backup { $source }
+setup-next-set = Choose what is backed up: dobaas sources set SOURCE --path FOLDER
+
+## Keys
+
+key-choose-passphrase =
+    Choose the passphrase that will open your backups. It does not leave this machine:
+    without it and the recovery key, nobody can read what is backed up, not even your provider.
+key-recovery-shown =
+    This is the recovery key. Print it or copy it, and keep it elsewhere than on this machine.
+    It will never be shown again.
+key-recovery-written = Recovery key written to { $path }. Put it in a safe place away from this machine, then delete this file.
+key-label-passphrase = passphrase
+key-label-recovery = recovery key
+key-changed = The keyring is up to date (generation { $number }). The old passphrase and the old recovery key no longer work.
+
+## Sources
+
+sources-heading-kind = Kind
+sources-heading-name = Name
+sources-heading-level = State in this version
+sources-level-on = on, proven on real file systems
+sources-level-off = not available yet
+sources-set-saved = { $source }: backup set saved (version { $version }).
+source-kind-files = Files and folders
+source-kind-network-share = Network shares
+source-kind-mysql = MySQL databases
+source-kind-sql-database = SQL databases
+source-kind-virtual-disk = Virtual disks
+source-kind-system-state = System state
+source-kind-vmware-snapshot = VMware snapshots (ESX, ESXi)
+source-kind-hyperv-snapshot = Hyper-V snapshots
+source-kind-oracle = Oracle databases
+source-kind-sharepoint = SharePoint
+source-kind-exchange-store = Exchange information stores
+
+## Status
+
+status-head = { $customer }, contract { $reference } ({ $state }). Data stored at: { $location }.
+status-source = Source
+status-newest = Last backup
+status-state = State
+status-size = Size
+status-verified = Last verification
+status-receipt = Receipt
+status-never = never
+status-no-source = No backup so far.
+status-volume = Volume: { $used } of { $contracted } contracted ({ $share }).
+state-complete = complete
+state-partial = partial
+subscription-active = active
+subscription-suspended = suspended
+subscription-ended = ended
+subscription-unknown = unknown state
+
+## What failed
+
+cli-unreachable = The server does not answer. Check the network and the address, then try again.
+cli-untrusted = The server is not the expected one; nothing was sent. Check the fingerprint with your provider.
+cli-protocol = The server gave an unexpected answer. Update the agent; if it happens again, call your provider.
+cli-invalid-address = "{ $url }" is not the address of a server. Write it as https://host:port.
+cli-fingerprint = This is not a fingerprint: it takes 64 hexadecimal digits, as your provider gave them.
+cli-not-set-up = This machine is not set up yet (no { $path }). Run "dobaas setup", or name --server, --fingerprint and --identifier.
+cli-already-set-up = This machine is already set up (agent { $agent }). To set it up again, add --again.
+cli-identity-exposed = { $path } can be read by others than its owner. Run "chmod 600", and have the agent revoked if it may have been copied.
+cli-identity-damaged = { $path } is damaged. Run "dobaas setup --again".
+cli-file = { $path } cannot be used. Check the rights and the free space.
+cli-file-exists = { $path } exists already and is not replaced. Choose another name.
+cli-config-unknown-key = { $path }: unknown key "{ $key }". Did you mean "{ $nearest }"?
+cli-config-invalid = { $path } is not valid. Correct it; the commented sample shows every key.
+cli-secret = The secret could not be read from { $source }.
+cli-no-answer = Nobody answered the question. Give the options of the unattended form (see --help).
+cli-must-change-password = The temporary password must be changed: add --new-password-file, or run the command in a terminal.
+cli-short-passphrase = The passphrase needs at least { $min } characters. Choose a longer one.
+cli-wrong-passphrase = This passphrase does not open your backups. Check it, or use the recovery key (--recovery-key).
+cli-wrong-recovery-key = This recovery key does not open your backups: it is well formed, but it is not the right one, or it was replaced.
+cli-recovery-length = A recovery key has { $wanted } characters, there are { $found }. Count the groups: 14 groups of 4.
+cli-recovery-character = Character no. { $position } cannot be in a recovery key. Read that group again.
+cli-recovery-checksum = The recovery key has a typing error: its checksum does not match. Read each group again.
+cli-recovery-out-needed = Unattended, say where the recovery key goes: add --recovery-key-out FILE.
+cli-no-keyring-yet = This subscription has no keyring yet: there is no recovery key. Run "dobaas setup" with a passphrase.
+cli-keyring-untrusted = The keyring that the server shows does not follow the one that this machine knows; it is refused. Call your provider.
+cli-keyring-damaged = The keyring that the server shows cannot be read. Call your provider.
+cli-source-unknown = "{ $source }" is not a source on the order form. Contracted sources: { $known }.
+cli-kind-off = "{ $source }" is of a kind that this version does not back up yet. "dobaas sources list" says what is available.
+cli-agent-unknown = "{ $agent }" does not name one agent of this subscription. Known agents: { $known }.
+cli-no-path = At least one folder to back up is missing: add --path FOLDER.
+cli-path-missing = { $path } does not exist or cannot be read. Check the path and the rights.
+cli-output = The output could not be written.
+cli-crashed = The program stopped on an internal error. Whatever has a receipt is backed up; report the error to your provider.
+cli-interrupted = Interrupted. Nothing is lost: the next run goes on where this one stopped.

@@ -1,1 +1,56 @@
-### Texts: help.
+### Help of the command line: one entry per command and per option.
+
+help-about = Do'BaaS: backup and restore of this machine
+help-usage = Usage:
+help-commands = Commands
+help-command = COMMAND
+help-footer = "dobaas COMMAND --help" describes a command.
+
+help-setup = Sets this machine up: server, access, passphrase, first source
+help-status = Shows what is protected, since when, where, and today's quota
+help-sources = Kinds of sources and backup sets
+help-sources-list = Lists the kinds of sources and their state in this version
+help-sources-set = Changes what a source backs up (role admin)
+help-key = Passphrase and recovery key
+help-key-change = Changes the passphrase and the recovery key
+help-key-recover = Chooses another passphrase by way of the recovery key
+help-completions = Writes the completion script of a shell
+
+help-arg-lang = Language of messages: fr or en
+help-arg-json = Output for programs: one document, or one event per line
+help-arg-quiet = Prints answers and errors only
+help-arg-verbose = Technical details (-vv, -vvv: more)
+help-arg-state = Folder of the agent's state (else DOBAAS_STATE, else /var/lib/dobaas)
+help-arg-config = Settings file (else DOBAAS_CONFIG, else /etc/dobaas/agent.toml)
+help-arg-help = Prints this help
+help-arg-version = Prints the version
+help-arg-server = Address of the server, https://host:port
+help-arg-fingerprint = SHA-256 fingerprint of the server's root certificate
+help-arg-identifier = Identifier of the person
+help-arg-password-file = Password: first line of this file
+help-arg-password-command = Password: first line that this command prints
+help-arg-password-fd = Password: first line of this descriptor
+help-arg-new-password-file = New password, if the temporary one must be changed
+help-arg-token-file = One-use enrolment token, read from this file
+help-arg-token-command = Enrolment token printed by this command
+help-arg-token-fd = Enrolment token read from this descriptor
+help-arg-passphrase-file = Passphrase: first line of this file
+help-arg-passphrase-command = Passphrase: first line that this command prints
+help-arg-passphrase-fd = Passphrase: first line of this descriptor
+help-arg-recovery-key = Asks for the recovery key instead of the passphrase
+help-arg-recovery-key-file = Recovery key: first line of this file
+help-arg-recovery-key-out = Writes the recovery key to this new file instead of having it typed back
+help-arg-new-passphrase-file = New passphrase: first line of this file
+help-arg-source = Name of the source, as on the order form
+help-arg-path = Folder or file to back up (can be repeated)
+help-arg-exclude = Pattern to exclude, as in .gitignore (can be repeated)
+help-arg-exclude-if-present = Leaves out a folder that holds this file (else .nobackup)
+help-arg-include-caches = Keeps folders marked CACHEDIR.TAG too
+help-arg-one-file-system = Does not descend into other file systems
+help-arg-accept-unreadable = Pattern of what may be unreadable without making the backup partial
+help-arg-host = Name of this machine, as it will be shown
+help-arg-replace = Replaces a lost agent: takes its scope and its sources
+help-arg-join-scope = Shares the dedup scope of another agent; each could then alter what the other will send
+help-arg-again = Sets up a machine that is set up already
+help-arg-rotate = Also changes the reading key of backups to come
+help-arg-shell = bash, zsh or fish

@@ -1,1 +1,128 @@
-### Textes : agent.
+### L'agent : questions, réponses, tableaux, erreurs.
+
+## Ce qui a été mal tapé
+
+usage-unknown-option = Option inconnue : { $option }.
+usage-unknown-command = Commande inconnue : { $command }.
+usage-missing-command = Il manque une commande.
+usage-missing-option = Il manque : { $option }.
+usage-conflict = { $option } ne va pas avec { $other }.
+usage-invalid-value = « { $value } » n'est pas une valeur possible pour { $option }.
+usage-other = La ligne de commande n'est pas comprise : { $option }
+usage-hint = Valeurs proches ou possibles : { $hint }.
+
+## Questions
+
+prompt-server = Adresse du serveur (https://hôte:port) :
+prompt-fingerprint = Empreinte du certificat racine (64 chiffres hexadécimaux, donnée par votre prestataire) :
+prompt-identifier = Identifiant :
+prompt-password = Mot de passe :
+prompt-new-password = Nouveau mot de passe (12 caractères au moins) :
+prompt-new-password-again = Encore une fois :
+prompt-passphrase = Phrase secrète de vos sauvegardes :
+prompt-new-passphrase = Phrase secrète choisie (12 caractères au moins) :
+prompt-new-passphrase-again = Encore une fois :
+prompt-recovery-key = Clé de secours :
+prompt-recovery-key-again = Recopiez la clé de secours pour vérifier :
+prompt-different = Les deux saisies diffèrent. Recommencez.
+prompt-source = Quelle source cette machine sauvegarde-t-elle ?
+prompt-path = Dossier à sauvegarder (ligne vide pour finir) :
+prompt-exclude = Motif à exclure, comme dans .gitignore (ligne vide pour finir) :
+
+## Installation
+
+setup-change-password = Le mot de passe provisoire doit être remplacé.
+setup-sources = Sources du bon de commande : { $known }.
+setup-paths = Indiquez les dossiers à sauvegarder, un par ligne.
+setup-done = Cette machine est enregistrée (agent { $agent }).
+setup-next-backup = Première sauvegarde : dobaas backup { $source }
+setup-next-set = Choisissez ce qui est sauvegardé : dobaas sources set SOURCE --path DOSSIER
+
+## Clés
+
+key-choose-passphrase =
+    Choisissez la phrase secrète qui ouvrira vos sauvegardes. Elle ne quitte pas cette machine :
+    sans elle ni la clé de secours, personne ne pourra lire ce qui est sauvegardé, pas même votre prestataire.
+key-recovery-shown =
+    Voici la clé de secours. Imprimez-la ou recopiez-la, et gardez-la ailleurs que sur cette machine.
+    Elle ne sera plus jamais affichée.
+key-recovery-written = Clé de secours écrite dans { $path }. Mettez-la en lieu sûr, hors de cette machine, puis effacez ce fichier.
+key-label-passphrase = phrase secrète
+key-label-recovery = clé de secours
+key-changed = Le trousseau est à jour (génération { $number }). L'ancienne phrase secrète et l'ancienne clé de secours ne servent plus.
+
+## Sources
+
+sources-heading-kind = Type
+sources-heading-name = Nom
+sources-heading-level = État dans cette version
+sources-level-on = active, éprouvée sur de vrais systèmes de fichiers
+sources-level-off = pas encore disponible
+sources-set-saved = { $source } : jeu de sauvegarde enregistré (version { $version }).
+source-kind-files = Fichiers et dossiers
+source-kind-network-share = Partages réseau
+source-kind-mysql = Bases MySQL
+source-kind-sql-database = Bases SQL
+source-kind-virtual-disk = Disques virtuels
+source-kind-system-state = État du système
+source-kind-vmware-snapshot = Instantanés VMware (ESX, ESXi)
+source-kind-hyperv-snapshot = Instantanés Hyper-V
+source-kind-oracle = Bases Oracle
+source-kind-sharepoint = SharePoint
+source-kind-exchange-store = Banques d'informations Exchange
+
+## État
+
+status-head = { $customer }, contrat { $reference } ({ $state }). Données stockées à : { $location }.
+status-source = Source
+status-newest = Dernière sauvegarde
+status-state = État
+status-size = Taille
+status-verified = Dernière vérification
+status-receipt = Reçu
+status-never = jamais
+status-no-source = Aucune sauvegarde pour l'instant.
+status-volume = Volume : { $used } sur { $contracted } au contrat ({ $share }).
+state-complete = complète
+state-partial = incomplète
+subscription-active = actif
+subscription-suspended = suspendu
+subscription-ended = terminé
+subscription-unknown = état inconnu
+
+## Ce qui a échoué
+
+cli-unreachable = Le serveur ne répond pas. Vérifiez le réseau et l'adresse, puis réessayez.
+cli-untrusted = Le serveur n'est pas celui qui était attendu ; rien n'a été envoyé. Vérifiez l'empreinte avec votre prestataire.
+cli-protocol = Le serveur a donné une réponse inattendue. Mettez l'agent à jour ; si cela se reproduit, appelez votre prestataire.
+cli-invalid-address = « { $url } » n'est pas une adresse de serveur. Écrivez-la sous la forme https://hôte:port.
+cli-fingerprint = Ce n'est pas une empreinte : il faut 64 chiffres hexadécimaux, tels que votre prestataire les a donnés.
+cli-not-set-up = Cette machine n'est pas encore installée (pas de { $path }). Lancez « dobaas setup », ou indiquez --server, --fingerprint et --identifier.
+cli-already-set-up = Cette machine est déjà installée (agent { $agent }). Pour la réinstaller, ajoutez --again.
+cli-identity-exposed = { $path } est lisible par d'autres que son propriétaire. Faites « chmod 600 », et demandez la révocation de l'agent s'il a pu être copié.
+cli-identity-damaged = { $path } est endommagé. Relancez « dobaas setup --again ».
+cli-file = Impossible d'utiliser { $path }. Vérifiez les droits et la place disponible.
+cli-file-exists = { $path } existe déjà et n'est pas remplacé. Choisissez un autre nom.
+cli-config-unknown-key = { $path } : clé inconnue « { $key } ». Vouliez-vous dire « { $nearest } » ?
+cli-config-invalid = { $path } n'est pas valable. Corrigez-le ; le modèle commenté montre chaque clé.
+cli-secret = Impossible de lire le secret demandé à { $source }.
+cli-no-answer = Personne n'a répondu à la question. Donnez les options de la forme sans opérateur (voir --help).
+cli-must-change-password = Le mot de passe provisoire doit être changé : ajoutez --new-password-file, ou lancez la commande dans un terminal.
+cli-short-passphrase = La phrase secrète doit avoir au moins { $min } caractères. Choisissez-en une plus longue.
+cli-wrong-passphrase = Cette phrase secrète n'ouvre pas vos sauvegardes. Vérifiez-la, ou utilisez la clé de secours (--recovery-key).
+cli-wrong-recovery-key = Cette clé de secours n'ouvre pas vos sauvegardes : elle est bien formée, mais ce n'est pas la bonne, ou elle a été remplacée.
+cli-recovery-length = Une clé de secours a { $wanted } caractères, il y en a { $found }. Comptez les groupes : 14 groupes de 4.
+cli-recovery-character = Le caractère n° { $position } ne peut pas figurer dans une clé de secours. Relisez ce groupe.
+cli-recovery-checksum = La clé de secours contient une faute de frappe : la somme de contrôle ne correspond pas. Relisez chaque groupe.
+cli-recovery-out-needed = Sans opérateur, il faut dire où écrire la clé de secours : ajoutez --recovery-key-out FICHIER.
+cli-no-keyring-yet = Cet abonnement n'a pas encore de trousseau : il n'y a pas de clé de secours. Lancez « dobaas setup » avec une phrase secrète.
+cli-keyring-untrusted = Le trousseau présenté par le serveur n'est pas la suite de celui que cette machine connaît ; il est refusé. Appelez votre prestataire.
+cli-keyring-damaged = Le trousseau présenté par le serveur ne peut pas être lu. Appelez votre prestataire.
+cli-source-unknown = « { $source } » n'est pas une source du bon de commande. Sources prévues : { $known }.
+cli-kind-off = « { $source } » est d'un type que cette version ne sauvegarde pas encore. « dobaas sources list » dit ce qui est disponible.
+cli-agent-unknown = « { $agent } » ne désigne pas un seul agent de cet abonnement. Agents connus : { $known }.
+cli-no-path = Il manque au moins un dossier à sauvegarder : ajoutez --path DOSSIER.
+cli-path-missing = { $path } n'existe pas ou ne peut pas être lu. Vérifiez le chemin et les droits.
+cli-output = La sortie n'a pas pu être écrite.
+cli-crashed = Le programme s'est arrêté sur une erreur interne. Ce qui a un reçu est sauvegardé ; signalez l'erreur à votre prestataire.
+cli-interrupted = Interrompu. Rien n'est perdu : la prochaine exécution reprendra où celle-ci s'est arrêtée.

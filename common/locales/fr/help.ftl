@@ -1,1 +1,56 @@
-### Textes : help.
+### Aide de la ligne de commande : une entrée par commande et par option.
+
+help-about = Do'BaaS : sauvegarde et restauration de cette machine
+help-usage = Utilisation :
+help-commands = Commandes
+help-command = COMMANDE
+help-footer = « dobaas COMMANDE --help » détaille une commande.
+
+help-setup = Installe cette machine : serveur, accès, phrase secrète, première source
+help-status = Montre ce qui est protégé, depuis quand, où, et le quota du jour
+help-sources = Types de sources et jeux de sauvegarde
+help-sources-list = Liste les types de sources et leur état dans cette version
+help-sources-set = Change ce qu'une source sauvegarde (rôle admin)
+help-key = Phrase secrète et clé de secours
+help-key-change = Change la phrase secrète et la clé de secours
+help-key-recover = Choisit une nouvelle phrase secrète grâce à la clé de secours
+help-completions = Écrit le script de complétion d'un interpréteur de commandes
+
+help-arg-lang = Langue des messages : fr ou en
+help-arg-json = Sortie pour programmes : un document, ou un événement par ligne
+help-arg-quiet = N'affiche que les réponses et les erreurs
+help-arg-verbose = Détails techniques (-vv, -vvv : davantage)
+help-arg-state = Dossier de l'état de l'agent (sinon DOBAAS_STATE, sinon /var/lib/dobaas)
+help-arg-config = Fichier de réglages (sinon DOBAAS_CONFIG, sinon /etc/dobaas/agent.toml)
+help-arg-help = Affiche cette aide
+help-arg-version = Affiche la version
+help-arg-server = Adresse du serveur, https://hôte:port
+help-arg-fingerprint = Empreinte SHA-256 du certificat racine du serveur
+help-arg-identifier = Identifiant de la personne
+help-arg-password-file = Mot de passe : première ligne de ce fichier
+help-arg-password-command = Mot de passe : première ligne qu'écrit cette commande
+help-arg-password-fd = Mot de passe : première ligne de ce descripteur
+help-arg-new-password-file = Nouveau mot de passe, si le provisoire doit être changé
+help-arg-token-file = Jeton d'enregistrement à usage unique, lu dans ce fichier
+help-arg-token-command = Jeton d'enregistrement écrit par cette commande
+help-arg-token-fd = Jeton d'enregistrement lu sur ce descripteur
+help-arg-passphrase-file = Phrase secrète : première ligne de ce fichier
+help-arg-passphrase-command = Phrase secrète : première ligne qu'écrit cette commande
+help-arg-passphrase-fd = Phrase secrète : première ligne de ce descripteur
+help-arg-recovery-key = Demande la clé de secours au lieu de la phrase secrète
+help-arg-recovery-key-file = Clé de secours : première ligne de ce fichier
+help-arg-recovery-key-out = Écrit la clé de secours dans ce nouveau fichier au lieu de la faire recopier
+help-arg-new-passphrase-file = Nouvelle phrase secrète : première ligne de ce fichier
+help-arg-source = Nom de la source, comme sur le bon de commande
+help-arg-path = Dossier ou fichier à sauvegarder (peut être répété)
+help-arg-exclude = Motif à exclure, comme dans .gitignore (peut être répété)
+help-arg-exclude-if-present = Ne garde pas un dossier qui contient ce fichier (sinon .nobackup)
+help-arg-include-caches = Garde aussi les dossiers marqués CACHEDIR.TAG
+help-arg-one-file-system = Ne descend pas dans les autres systèmes de fichiers
+help-arg-accept-unreadable = Motif de ce qui peut être illisible sans rendre la sauvegarde incomplète
+help-arg-host = Nom de cette machine, tel qu'il sera affiché
+help-arg-replace = Remplace un agent perdu : reprend son périmètre et ses sources
+help-arg-join-scope = Partage le périmètre de déduplication d'un autre agent ; chacun peut alors altérer ce que l'autre enverra
+help-arg-again = Réinstalle une machine déjà installée
+help-arg-rotate = Change aussi la clé de lecture des sauvegardes à venir
+help-arg-shell = bash, zsh ou fish

@@ -86,11 +86,11 @@ fn every_key_is_used_and_every_used_key_is_there() {
         assert!(sources.iter().any(|(_, text)| text.contains(&quoted)), "{key} is used nowhere");
     }
     for (path, text) in &sources {
-        for call in [".say(", ".say_with(", ".counted("] {
+        for call in [".say(", ".say_with(", ".counted(", ".ask(", ".secret(", "::new(Exit::"] {
             for rest in text.split(call).skip(1) {
-                let Some(key) = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
-                    continue;
-                };
+                let rest = if call.ends_with(':') { rest.trim_start_matches(char::is_alphanumeric) } else { rest };
+                let quoted = rest.trim_start_matches(|c: char| c == ',' || c.is_whitespace()).strip_prefix('"');
+                let Some(key) = quoted.and_then(|rest| rest.split('"').next()) else { continue };
                 assert!(keys.contains_key(key), "{}: no message {key}", path.display());
             }
         }

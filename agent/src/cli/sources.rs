@@ -1,0 +1,184 @@
+//! `dobaas sources`: the kinds of the contract with the honest level of each, and what a source of files reads.
+
+use std::path::{Component, Path, PathBuf};
+
+use common::text::Arg;
+use proto::v1::SourceKind;
+use serde::Serialize;
+
+use super::args::{SetArgs, SourcesCommand, SourcesSetArgs};
+use super::context::Context;
+use super::failure::{CliError, Exit};
+use super::login::person;
+use super::output::Table;
+use crate::remote::account::{BackupSet, SetList};
+use crate::source::FileSet;
+
+/// Every kind of the contract, in its order.
+const KINDS: [(SourceKind, &str, Level); 11] = [
+    (SourceKind::Files, "files", Level::On),
+    (SourceKind::NetworkShare, "network_share", Level::Off),
+    (SourceKind::Mysql, "mysql", Level::Off),
+    (SourceKind::SqlDatabase, "sql_database", Level::Off),
+    (SourceKind::VirtualDisk, "virtual_disk", Level::Off),
+    (SourceKind::SystemState, "system_state", Level::Off),
+    (SourceKind::VmwareSnapshot, "vmware_snapshot", Level::Off),
+    (SourceKind::HypervSnapshot, "hyperv_snapshot", Level::Off),
+    (SourceKind::Oracle, "oracle", Level::Off),
+    (SourceKind::Sharepoint, "sharepoint", Level::Off),
+    (SourceKind::ExchangeStore, "exchange_store", Level::Off),
+];
+
+/// What may honestly be said of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Level {
+    /// Tested against the real thing.
+    On,
+    /// This version has no driver for it.
+    Off,
+}
+
+impl Level {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::On => "sources-level-on",
+            Self::Off => "sources-level-off",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct KindDocument {
+    kind: &'static str,
+    name: String,
+    level: Level,
+}
+
+/// Runs `sources list` or `sources set`.
+pub fn run(command: &SourcesCommand, context: &Context) -> Result<Exit, CliError> {
+    match command {
+        SourcesCommand::List => list(context),
+        SourcesCommand::Set(args) => set(args, context),
+    }
+}
+
+fn list(context: &Context) -> Result<Exit, CliError> {
+    let texts = context.output.texts;
+    let kinds: Vec<KindDocument> = KINDS
+        .iter()
+        .map(|(_, kind, level)| KindDocument {
+            kind,
+            name: texts.say(&format!("source-kind-{}", kind.replace('_', "-"))),
+            level: *level,
+        })
+        .collect();
+    let table = || {
+        let headings = ["sources-heading-kind", "sources-heading-name", "sources-heading-level"];
+        let mut table = Table::new(headings.iter().map(|key| texts.say(key)).collect(), &[]);
+        for kind in &kinds {
+            table.row(vec![kind.kind.to_owned(), kind.name.clone(), texts.say(kind.level.key())]);
+        }
+        table.text()
+    };
+    context.output.answer(&serde_json::json!({ "kinds": &kinds }), table)?;
+    Ok(Exit::Done)
+}
+
+fn set(args: &SourcesSetArgs, context: &Context) -> Result<Exit, CliError> {
+    let identity = context.identity()?;
+    let files = args.set.files()?;
+    let remote = person(&identity.address, &args.person, context)?;
+    let mut set = next_set(&context.wait(remote.sets())?, &args.source, &identity.agent)?;
+    set.files = files;
+    let version = context.wait(remote.put_set(&set))?;
+    let document = serde_json::json!({ "source": &set.name, "version": version });
+    let args = [("source", Arg::from(&set.name)), ("version", Arg::Count(version))];
+    context.output.answer(&document, || format!("{}\n", context.output.texts.say_with("sources-set-saved", &args)))?;
+    Ok(Exit::Done)
+}
+
+/// The set of the source called `name`, as the next version will follow it, read by `agent`.
+///
+/// # Errors
+/// If the order form has no such source, or this version has no driver for its kind.
+pub fn next_set(list: &SetList, name: &str, agent: &common::id::AgentId) -> Result<BackupSet, CliError> {
+    let contracted = list.contracted.iter().find(|source| source.name == name).ok_or_else(|| {
+        let known: Vec<&str> = list.contracted.iter().map(|source| source.name.as_str()).collect();
+        CliError::new(Exit::Usage, "cli-source-unknown").with("source", name).with("known", known.join(", "))
+    })?;
+    if contracted.kind != SourceKind::Files {
+        return Err(CliError::new(Exit::Failed, "cli-kind-off").with("source", name));
+    }
+    let current = list.sets.iter().find(|set| set.source == contracted.source);
+    Ok(BackupSet {
+        source: contracted.source,
+        version: current.map_or(0, |set| set.version),
+        name: contracted.name.clone(),
+        kind: contracted.kind,
+        agent: *agent,
+        files: current.map_or_else(FileSet::default, |set| set.files.clone()),
+        schedule: current.map_or_else(String::new, |set| set.schedule.clone()),
+    })
+}
+
+impl SetArgs {
+    /// What the options select, with absolute paths that exist.
+    ///
+    /// # Errors
+    /// Exit code 2 for a path that is not there; none at all.
+    pub fn files(&self) -> Result<FileSet, CliError> {
+        if self.path.is_empty() {
+            return Err(CliError::new(Exit::Usage, "cli-no-path"));
+        }
+        let mut names = self.exclude_if_present.clone();
+        if names.is_empty() {
+            names.push(".nobackup".to_owned());
+        }
+        Ok(FileSet {
+            paths: self.path.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
+            excludes: self.exclude.clone(),
+            exclude_if_present: names,
+            exclude_caches: !self.include_caches,
+            one_file_system: self.one_file_system,
+            accept_unreadable: self.accept_unreadable.clone(),
+        })
+    }
+}
+
+/// An existing path from `/`, links kept as they are typed.
+fn absolute(path: &Path) -> Result<PathBuf, CliError> {
+    let plain = path.components().all(|component| component != Component::ParentDir);
+    let resolved = if plain { std::path::absolute(path) } else { path.canonicalize() };
+    resolved
+        .and_then(|path| path.symlink_metadata().map(|_| path))
+        .map_err(|error| CliError::new(Exit::Usage, "cli-path-missing").with("path", path.display()).because(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::text::Texts;
+
+    #[test]
+    fn every_kind_of_the_contract_is_listed_with_its_name_in_both_languages() {
+        let listed: Vec<i32> = KINDS.iter().map(|(kind, _, _)| i32::from(*kind)).collect();
+        assert_eq!(listed, (1..=11).collect::<Vec<_>>());
+        for (kind, name, _) in KINDS {
+            assert_eq!(kind.as_str_name(), format!("SOURCE_KIND_{}", name.to_ascii_uppercase()));
+            let key = format!("source-kind-{}", name.replace('_', "-"));
+            assert!(Texts::FRENCH.has(&key) && Texts::ENGLISH.has(&key), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_of_a_set_honor_cache_tags_and_nobackup() {
+        let args = SetArgs { path: vec!["/tmp/..".into()], ..SetArgs::default() };
+        let files = args.files().unwrap();
+        assert_eq!(files.paths, [std::path::PathBuf::from("/")]);
+        assert!(files.exclude_caches && files.exclude_if_present == [".nobackup"]);
+        assert_eq!(SetArgs::default().files().err().map(|error| error.exit), Some(Exit::Usage));
+        let absent = SetArgs { path: vec!["/absent".into()], ..SetArgs::default() };
+        assert_eq!(absent.files().err().map(|error| error.exit), Some(Exit::Usage));
+    }
+}

@@ -1,0 +1,168 @@
+//! `dobaas status`: what is protected, since when, where, and how today stands against the contract.
+
+use common::report::DayReport;
+use common::text::Arg;
+use common::text::date::moment;
+use proto::v1::SubscriptionState;
+use serde::Serialize;
+
+use super::context::Context;
+use super::failure::{CliError, Exit};
+use super::output::Table;
+use crate::remote::account::{DayUse, SetList, Who};
+use crate::remote::restore::{ListedSnapshot, SourceInfo};
+
+/// What `--json` prints; bytes are integers, times RFC 3339.
+#[derive(Serialize)]
+struct StatusDocument {
+    customer: String,
+    reference: String,
+    state: &'static str,
+    location: String,
+    agent: String,
+    sources: Vec<SourceDocument>,
+    today: DayUse,
+}
+
+#[derive(Serialize)]
+struct SourceDocument {
+    source: String,
+    name: String,
+    paths: Vec<String>,
+    snapshots: u64,
+    newest_at: Option<String>,
+    newest_state: Option<&'static str>,
+    newest_receipt: Option<String>,
+    plain_bytes: u64,
+    verified_at: Option<String>,
+}
+
+/// A source with what the server and this machine know of it.
+struct SourceRow {
+    info: SourceInfo,
+    paths: Vec<String>,
+    newest: Option<ListedSnapshot>,
+}
+
+/// Runs `status`.
+pub fn run(context: &Context) -> Result<Exit, CliError> {
+    let identity = context.identity()?;
+    let remote = context.connect(&identity.address, Some(identity.token.clone()))?;
+    let who = context.wait(remote.whoami())?;
+    let sets = context.wait(remote.sets())?;
+    let mut rows = Vec::new();
+    for info in context.wait(remote.sources())? {
+        let newest = context.wait(remote.snapshots(Some(&info.source), None, 1))?.snapshots.into_iter().next();
+        rows.push(SourceRow { paths: paths(&sets, &info), info, newest });
+    }
+    let document = document(&who, &rows, &identity.agent.to_string());
+    context.output.answer(&document, || text(&who, &rows, context))?;
+    Ok(Exit::Done)
+}
+
+fn paths(sets: &SetList, info: &SourceInfo) -> Vec<String> {
+    let set = sets.sets.iter().find(|set| set.source == info.source);
+    set.map_or_else(Vec::new, |set| set.files.paths.iter().map(|path| path.display().to_string()).collect())
+}
+
+fn document(who: &Who, rows: &[SourceRow], agent: &str) -> StatusDocument {
+    let time = |ns: i64| moment(ns).to_string();
+    StatusDocument {
+        customer: who.customer.clone(),
+        reference: who.reference.clone(),
+        state: state(who.state),
+        location: format!("{}, {}", who.location.site, who.location.country),
+        agent: agent.to_owned(),
+        sources: rows
+            .iter()
+            .map(|row| SourceDocument {
+                source: row.info.source.to_string(),
+                name: row.info.name.clone(),
+                paths: row.paths.clone(),
+                snapshots: row.info.snapshots,
+                newest_at: row.info.newest_at_ns.map(time),
+                newest_state: row.newest.as_ref().map(|newest| snapshot_state(newest)),
+                newest_receipt: row.newest.as_ref().map(receipt_hash),
+                plain_bytes: row.info.latest_plain_bytes,
+                verified_at: row.info.verified_at_ns.map(time),
+            })
+            .collect(),
+        today: who.today.clone(),
+    }
+}
+
+fn text(who: &Who, rows: &[SourceRow], context: &Context) -> String {
+    let (texts, now) = (context.output.texts, context.now());
+    let place = format!("{}, {}", who.location.site, who.location.country);
+    let head = [
+        ("customer", Arg::from(&who.customer)),
+        ("reference", Arg::from(&who.reference)),
+        ("location", place.into()),
+        ("state", texts.say(state_key(who.state)).into()),
+    ];
+    let headings =
+        ["status-source", "status-newest", "status-state", "status-size", "status-verified", "status-receipt"];
+    let mut table = Table::new(headings.iter().map(|key| texts.say(key)).collect(), &[3]);
+    let date =
+        |ns: Option<i64>| ns.map_or_else(|| texts.say("status-never"), |ns| texts.date_and_relative(moment(ns), now));
+    for row in rows {
+        table.row(vec![
+            row.info.name.clone(),
+            date(row.info.newest_at_ns),
+            row.newest.as_ref().map_or_else(String::new, |newest| texts.say(snapshot_state_key(newest))),
+            texts.size(row.info.latest_plain_bytes),
+            date(row.info.verified_at_ns),
+            row.newest.as_ref().map_or_else(String::new, |newest| receipt_hash(newest)[..8].to_owned()),
+        ]);
+    }
+    let body = if rows.is_empty() { format!("{}\n", texts.say("status-no-source")) } else { table.text() };
+    let day = DayReport { changed_bytes: who.today.changed_bytes, allowed_bytes: who.today.allowed_bytes };
+    let volume = [
+        ("used", Arg::from(texts.size(who.today.used_bytes))),
+        ("contracted", texts.size(who.today.contracted_bytes).into()),
+        ("share", texts.percent(who.today.used_bytes, who.today.contracted_bytes).into()),
+    ];
+    format!(
+        "{}\n\n{body}\n{}\n{}\n",
+        texts.say_with("status-head", &head),
+        texts.say_with("status-volume", &volume),
+        day.sentence(texts)
+    )
+}
+
+/// What the newest receipt is called everywhere: BLAKE3 of its exact bytes, as the next receipt names it.
+fn receipt_hash(snapshot: &ListedSnapshot) -> String {
+    blake3::Hash::from_bytes(common::receipt::digest(&snapshot.receipt)).to_hex().to_string()
+}
+
+fn snapshot_state(snapshot: &ListedSnapshot) -> &'static str {
+    match snapshot.stored.head.state {
+        common::stored::SnapshotState::Complete => "complete",
+        _ => "partial",
+    }
+}
+
+fn snapshot_state_key(snapshot: &ListedSnapshot) -> &'static str {
+    match snapshot.stored.head.state {
+        common::stored::SnapshotState::Complete => "state-complete",
+        _ => "state-partial",
+    }
+}
+
+const fn state(state: SubscriptionState) -> &'static str {
+    match state {
+        SubscriptionState::Active => "active",
+        SubscriptionState::Suspended => "suspended",
+        SubscriptionState::Ended => "ended",
+        SubscriptionState::Unspecified => "unknown",
+    }
+}
+
+const fn state_key(state: SubscriptionState) -> &'static str {
+    match state {
+        SubscriptionState::Active => "subscription-active",
+        SubscriptionState::Suspended => "subscription-suspended",
+        SubscriptionState::Ended => "subscription-ended",
+        SubscriptionState::Unspecified => "subscription-unknown",
+    }
+}
