@@ -112,6 +112,8 @@ pub const MESSAGE_TARGET_BYTES: usize = 1 << 20;
 pub const STREAM_MESSAGE_BYTES_MAX: usize = (4 << 20) + (64 << 10);
 /// Largest message of any other call, in bytes.
 pub const UNARY_MESSAGE_BYTES_MAX: usize = 256 << 10;
+/// Largest message of calls that carry next to nothing, in bytes.
+pub const SMALL_MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// Most bytes accepted before the server makes a session's frames durable and says so.
 pub const DURABLE_EVERY_BYTES: u64 = 8 << 20;
 /// Longest time before the server makes a session's frames durable and says so, in milliseconds.
@@ -151,6 +153,16 @@ pub const HEADER_BYTES_MAX: u32 = 8 << 10;
 pub const CONNECTIONS_PER_ADDRESS_UNAUTHENTICATED_MAX: usize = 32;
 /// Connections of one address.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
+/// Pause between two looks at the age of the server's certificate, in milliseconds.
+pub const RENEWAL_CHECK_MS: u64 = 3_600_000;
+/// Time that open calls have to end when the server stops, in milliseconds.
+pub const STOP_GRACE_MS: u64 = 10_000;
+/// Pause after an error of accept, such as too many open files, in milliseconds.
+pub const ACCEPT_PAUSE_MS: u64 = 100;
+/// HTTP/2 streams that a peer may reset before they are accepted.
+pub const PENDING_RESETS_MAX: usize = 20;
+/// HTTP/2 streams that the server may reset for a peer's errors.
+pub const LOCAL_RESETS_MAX: usize = 64;
 /// Connections in all.
 pub const CONNECTIONS_MAX: usize = 4_000;
 /// HTTP/2 receive window of the server, per stream and per connection, in bytes.
@@ -186,6 +198,10 @@ pub const PASSWORD_CHARS_MIN: usize = 12;
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
 /// Password hashes computed at once (19 MiB each).
 pub const PASSWORD_HASHES_MAX: usize = 8;
+/// Callers that may wait for a password hash; more are told to come back.
+pub const PASSWORD_WAITERS_MAX: usize = 64;
+/// Accounts and networks whose failed logins are remembered.
+pub const LOGIN_ATTEMPTS_KEPT_MAX: usize = 65_536;
 /// Failed logins without a delay, per account and network.
 pub const LOGIN_FREE_FAILURES: u32 = 5;
 /// Longest delay after failed logins, in seconds.

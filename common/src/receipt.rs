@@ -4,7 +4,7 @@
 //!
 //! Invariant: a receipt names the one before it of the same source, so a server that lost one shows.
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use prost::Message;
 
 use crate::id::SignerId;
@@ -13,6 +13,7 @@ use crate::stored::{Receipt, RecordError, SignedReceipt, check_version, decode_s
 
 const RECORD: &str = "receipt";
 const CONTEXT: &[u8] = b"dobaas receipt v1";
+const SIGNER_CONTEXT: &[u8] = b"dobaas signer v1";
 
 /// Names a signing key: the first 16 bytes of the BLAKE3 of its public key.
 pub fn signer_id(public_key: &[u8]) -> SignerId {
@@ -41,6 +42,17 @@ pub fn verify(signed: &[u8], public_key: &[u8]) -> Result<Receipt, RecordError> 
     let authentic = receipt.signer == signer_id(public_key).as_bytes()
         && UnparsedPublicKey::new(&ED25519, public_key).verify(&message(&outer.receipt), &outer.signature).is_ok();
     if authentic { Ok(receipt) } else { Err(RecordError::NotAuthentic { record: RECORD }) }
+}
+
+/// What the provider's root key signs to certify a receipt key.
+pub fn signer_message(public_key: &[u8]) -> Vec<u8> {
+    [SIGNER_CONTEXT, public_key].concat()
+}
+
+/// True if `certificate` is the root's signature of a receipt key; `root_point` is the uncompressed P-256 point of the
+/// root certificate's public key.
+pub fn is_certified(public_key: &[u8], certificate: &[u8], root_point: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, root_point).verify(&signer_message(public_key), certificate).is_ok()
 }
 
 /// What the next receipt of the same source names as its previous one.
