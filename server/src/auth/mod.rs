@@ -1,3 +1,11 @@
 //! Authentication: passwords, tokens, and the layer that turns a credential into a principal.
 
+pub mod access;
+pub mod attempts;
+pub mod layer;
+pub mod logins;
+pub mod password;
+pub mod policy;
 pub mod principal;
+pub mod rate;
+pub mod token;

@@ -1,0 +1,275 @@
+//! The `Admin` service: what the provider's operators do.
+//!
+//! It shows no backup set and no file name; those are the customer's.
+
+use std::sync::Arc;
+
+use common::id::{AgentId, SourceId, SubscriptionId};
+use common::limits::ENROLMENT_TOKEN_S;
+use proto::code::Failure;
+use proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::caller::{self, with_control};
+use super::{convert, status};
+use crate::auth::logins::{Logins, is_identifier, normal_identifier};
+use crate::auth::token::{self, TokenKind};
+use crate::clock::Random;
+use crate::contract::order_form::is_name;
+use crate::contract::terms::State;
+use crate::control::Control;
+use crate::control::accounts::{Account, Standing};
+use crate::control::agents::Enrolment;
+use crate::control::audit::{Action, Event, Trace};
+use crate::control::customers::Customer;
+use crate::control::subscriptions::{Source, Subscription};
+
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// The operators' side.
+#[derive(Clone)]
+pub struct AdminService {
+    /// The provider's records.
+    pub control: Arc<Control>,
+    /// Default passwords.
+    pub logins: Logins,
+    /// Ids and tokens.
+    pub random: Random,
+}
+
+#[tonic::async_trait]
+impl v1::admin_server::Admin for AdminService {
+    async fn create_customer(
+        &self,
+        request: Request<v1::CreateCustomerRequest>,
+    ) -> Result<Response<v1::CreateCustomerReply>, Status> {
+        let trace = caller::trace(&request);
+        let v1::CreateCustomerRequest { reference, name } = request.into_inner();
+        check_name("reference", &reference).map_err(status::of_failure)?;
+        check_name("name", &name).map_err(status::of_failure)?;
+        let customer = Customer { reference, name, created_at_ns: trace.at_ns };
+        let create = move |control: &Control| control.create_customer(&customer, &trace);
+        with_control(&self.control, create).await.map_err(status::of_failure)?;
+        Ok(Response::new(v1::CreateCustomerReply {}))
+    }
+
+    async fn list_customers(
+        &self,
+        _: Request<v1::ListCustomersRequest>,
+    ) -> Result<Response<v1::ListCustomersReply>, Status> {
+        let customers = with_control(&self.control, Control::customers).await.map_err(status::of_failure)?;
+        let wire = |customer: Customer| v1::Customer {
+            reference: customer.reference,
+            name: customer.name,
+            created_at_ns: customer.created_at_ns,
+        };
+        Ok(Response::new(v1::ListCustomersReply { customers: customers.into_iter().map(wire).collect() }))
+    }
+
+    async fn create_subscription(
+        &self,
+        request: Request<v1::CreateSubscriptionRequest>,
+    ) -> Result<Response<v1::CreateSubscriptionReply>, Status> {
+        let trace = caller::trace(&request);
+        let form = request.into_inner().order_form;
+        let made = async { self.subscribe(form.ok_or_else(|| status::invalid("order_form", "missing"))?, trace).await };
+        let subscription = Some(convert::subscription(&made.await.map_err(status::of_failure)?));
+        Ok(Response::new(v1::CreateSubscriptionReply { subscription }))
+    }
+
+    async fn list_subscriptions(
+        &self,
+        request: Request<v1::ListSubscriptionsRequest>,
+    ) -> Result<Response<v1::ListSubscriptionsReply>, Status> {
+        let customer = Some(request.into_inner().customer).filter(|customer| !customer.is_empty());
+        let list = move |control: &Control| control.subscriptions(customer.as_deref());
+        let found = with_control(&self.control, list).await.map_err(status::of_failure)?;
+        let subscriptions = found.iter().map(convert::subscription).collect();
+        Ok(Response::new(v1::ListSubscriptionsReply { subscriptions }))
+    }
+
+    async fn create_account(
+        &self,
+        request: Request<v1::CreateAccountRequest>,
+    ) -> Result<Response<v1::CreateAccountReply>, Status> {
+        let trace = caller::trace(&request);
+        let default_password = self.make_account(request.into_inner(), trace).await.map_err(status::of_failure)?;
+        Ok(Response::new(v1::CreateAccountReply { default_password }))
+    }
+
+    async fn list_accounts(
+        &self,
+        request: Request<v1::ListAccountsRequest>,
+    ) -> Result<Response<v1::ListAccountsReply>, Status> {
+        let reference = request.into_inner().subscription;
+        self.accounts(reference).await.map(Response::new).map_err(status::of_failure)
+    }
+
+    async fn reset_password(
+        &self,
+        request: Request<v1::ResetPasswordRequest>,
+    ) -> Result<Response<v1::ResetPasswordReply>, Status> {
+        let trace = caller::trace(&request);
+        let default_password = self.reset(request.into_inner(), trace).await.map_err(status::of_failure)?;
+        Ok(Response::new(v1::ResetPasswordReply { default_password }))
+    }
+
+    async fn create_enrolment_token(
+        &self,
+        request: Request<v1::CreateEnrolmentTokenRequest>,
+    ) -> Result<Response<v1::CreateEnrolmentTokenReply>, Status> {
+        let trace = caller::trace(&request);
+        let token = self.make_enrolment(request.into_inner(), trace).await.map_err(status::of_failure)?;
+        Ok(Response::new(v1::CreateEnrolmentTokenReply { token }))
+    }
+
+    async fn list_subscription_agents(
+        &self,
+        request: Request<v1::ListSubscriptionAgentsRequest>,
+    ) -> Result<Response<v1::ListSubscriptionAgentsReply>, Status> {
+        let subscription = self.find(request.into_inner().subscription).await.map_err(status::of_failure)?;
+        let list = move |control: &Control| control.agents(&subscription.subscription);
+        let agents = with_control(&self.control, list).await.map_err(status::of_failure)?;
+        Ok(Response::new(v1::ListSubscriptionAgentsReply { agents: agents.iter().map(convert::agent).collect() }))
+    }
+
+    async fn revoke_subscription_agent(
+        &self,
+        request: Request<v1::RevokeSubscriptionAgentRequest>,
+    ) -> Result<Response<v1::RevokeSubscriptionAgentReply>, Status> {
+        let trace = caller::trace(&request);
+        let request = request.into_inner();
+        let agent: AgentId = caller::id("agent", &request.agent).map_err(status::of_failure)?;
+        let subscription = self.find(request.subscription).await.map_err(status::of_failure)?.subscription;
+        let revoke = move |control: &Control| control.revoke_agent(&subscription, &agent, &trace);
+        with_control(&self.control, revoke).await.map_err(status::of_failure)?;
+        Ok(Response::new(v1::RevokeSubscriptionAgentReply {}))
+    }
+
+    async fn set_agent_restore(
+        &self,
+        request: Request<v1::SetAgentRestoreRequest>,
+    ) -> Result<Response<v1::SetAgentRestoreReply>, Status> {
+        let trace = caller::trace(&request);
+        let request = request.into_inner();
+        let agent: AgentId = caller::id("agent", &request.agent).map_err(status::of_failure)?;
+        let subscription = self.find(request.subscription).await.map_err(status::of_failure)?.subscription;
+        let allowed = request.allowed;
+        let set = move |control: &Control| control.set_agent_restore(&subscription, &agent, allowed, &trace);
+        with_control(&self.control, set).await.map_err(status::of_failure)?;
+        Ok(Response::new(v1::SetAgentRestoreReply {}))
+    }
+}
+
+impl AdminService {
+    async fn subscribe(&self, form: v1::OrderForm, trace: Trace) -> Result<Subscription, Failure> {
+        let form = convert::order_form(form)?;
+        let source = |ordered: &crate::contract::order_form::OrderedSource| Source {
+            source: SourceId::new(self.random.bytes()),
+            name: ordered.name.clone(),
+            kind: ordered.kind,
+        };
+        let subscription = Subscription {
+            subscription: SubscriptionId::new(self.random.bytes()),
+            sources: form.sources.iter().map(source).collect(),
+            form,
+            state: State::Active,
+            created_at_ns: trace.at_ns,
+        };
+        with_control(&self.control, move |control| {
+            control.create_subscription(&subscription, &trace)?;
+            Ok(subscription)
+        })
+        .await
+    }
+
+    async fn make_account(&self, request: v1::CreateAccountRequest, trace: Trace) -> Result<String, Failure> {
+        let role = request.role();
+        let identifier = request.identifier.to_lowercase();
+        if !is_identifier(&identifier) {
+            return Err(status::invalid("identifier", "name"));
+        }
+        let standing = if request.operator {
+            if !request.subscription.is_empty() {
+                return Err(status::invalid("subscription", "operator"));
+            }
+            Standing::Operator { role: convert::operator_role_from(role)? }
+        } else {
+            let role = convert::role_from(role)?;
+            Standing::Person { subscription: self.find(request.subscription).await?.subscription, role }
+        };
+        let ends_at_ns = Some(request.ends_at_ns).filter(|ends| *ends != 0);
+        if ends_at_ns.is_some_and(|ends| ends <= trace.at_ns) {
+            return Err(status::invalid("ends_at_ns", "past"));
+        }
+        let (default, password) = self.logins.make_default(trace.at_ns).await?;
+        let account =
+            Account { identifier, standing, ends_at_ns, password, created_at_ns: trace.at_ns, last_login_at_ns: None };
+        with_control(&self.control, move |control| control.create_account(&account, &trace)).await?;
+        Ok(default.to_string())
+    }
+
+    async fn accounts(&self, reference: String) -> Result<v1::ListAccountsReply, Failure> {
+        let only = match reference.as_str() {
+            "" => None,
+            _ => Some(self.find(reference).await?.subscription),
+        };
+        let (accounts, subscriptions) = with_control(&self.control, move |control| {
+            Ok((control.accounts(only.as_ref())?, control.subscriptions(None)?))
+        })
+        .await?;
+        let reference = |account: &Account| {
+            let id = account.subscription()?;
+            let found = subscriptions.iter().find(|subscription| subscription.subscription == id)?;
+            Some(found.form.reference.clone())
+        };
+        let people = accounts.iter().map(|account| convert::person(account, reference(account).unwrap_or_default()));
+        Ok(v1::ListAccountsReply { people: people.collect() })
+    }
+
+    async fn reset(&self, request: v1::ResetPasswordRequest, trace: Trace) -> Result<String, Failure> {
+        check_name("check_method", &request.check_method)?;
+        check_name("check_reference", &request.check_reference)?;
+        let identifier = normal_identifier(&request.identifier);
+        let (default, password) = self.logins.make_default(trace.at_ns).await?;
+        with_control(&self.control, move |control| {
+            let checked = format!("{identifier} ({}: {})", request.check_method, request.check_reference);
+            let subscription = control.account(&identifier)?.and_then(|account| account.subscription());
+            let event = Event { action: Action::ResetPassword, subscription, object: &checked, result: "done" };
+            control.set_password(&identifier, &password, &trace, &event)
+        })
+        .await?;
+        Ok(default.to_string())
+    }
+
+    async fn make_enrolment(&self, request: v1::CreateEnrolmentTokenRequest, trace: Trace) -> Result<String, Failure> {
+        let valid_s = match i64::from(request.valid_s) {
+            0 => ENROLMENT_TOKEN_S,
+            wanted if wanted <= ENROLMENT_TOKEN_S => wanted,
+            _ => return Err(status::invalid("valid_s", "range")),
+        };
+        let subscription = self.find(request.subscription).await?;
+        let source = match request.source.as_str() {
+            "" => None,
+            name => {
+                let found = subscription.sources.iter().find(|source| source.name == name);
+                Some(found.ok_or_else(|| status::not_found("source"))?.source)
+            }
+        };
+        let (token, digest) = token::make(TokenKind::Enrolment, &self.random);
+        let enrolment = Enrolment { subscription: subscription.subscription, source };
+        let expires_at_ns = trace.at_ns.saturating_add(valid_s * SECOND_NS);
+        let create = move |control: &Control| control.create_enrolment(&digest, &enrolment, expires_at_ns, &trace);
+        with_control(&self.control, create).await?;
+        Ok(token)
+    }
+
+    async fn find(&self, reference: String) -> Result<Subscription, Failure> {
+        let find = move |control: &Control| control.subscription_by_reference(&reference);
+        with_control(&self.control, find).await?.ok_or_else(|| status::not_found("subscription"))
+    }
+}
+
+fn check_name(field: &str, text: &str) -> Result<(), Failure> {
+    if is_name(text) { Ok(()) } else { Err(status::invalid(field, "name")) }
+}

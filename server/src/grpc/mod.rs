@@ -1,0 +1,14 @@
+//! The gRPC services: they turn messages into domain types, call what decides, and turn results into messages.
+//!
+//! Invariant: I7 — with `auth` and `admin`, the only home of `tonic` in this crate.
+//! Invariant: I11 — what does not exist and what is somebody else's get the same answer from the same path.
+
+pub mod account;
+pub mod admin;
+pub mod caller;
+pub mod convert;
+pub mod router;
+pub mod serve;
+pub mod server;
+pub mod sets;
+pub mod status;
