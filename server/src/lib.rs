@@ -2,7 +2,19 @@
 //!
 //! No plaintext, no file name and no reading key (I4).
 
+pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod connection;
 pub mod contract;
+pub mod control;
+pub mod durable;
+pub mod grpc;
+pub mod identity;
+pub mod keyrings;
+pub mod listen;
+pub mod setup;
 pub mod store;
+pub mod tls;

@@ -1,1 +1,41 @@
 ### Texts: server.
+
+help-dobaas-server = The Do'BaaS backup server
+help-server-init = Makes a server's folder: configuration, store, identity, first operator
+help-server-serve = Serves the agents until SIGTERM or SIGINT
+help-server-check-config = Checks configuration and identity without changing anything
+help-argument-folder = The server's folder
+help-option-listen = Address and port to listen on (default: every address, port 7443)
+help-option-site = Name of the site where the data is
+help-option-country = Country of the site; only FR is accepted
+help-option-owner = Whose machines they are; "third_party" is refused
+help-option-name = DNS name or IP address of the server, for its certificate; may be repeated
+help-option-operator = Identifier of the first operator
+help-option-ready-fd = Writes the bound address to this file descriptor when the server is ready
+
+server-init-done = The server was made in { $folder } (site { $site }, { $country }).
+    
+    Fingerprint of the root, for every installation of an agent:
+      { $fingerprint }
+    First operator: { $operator }
+    Default password, shown this once, good for 30 days:
+      { $password }
+    
+    Next: dobaas-server serve { $folder }, then dobaas-admin login.
+server-listening = Listening: { $address }
+server-config-valid = The configuration is valid.
+    Listens on: { $listen }
+    Names in the certificate: { $names }
+    Store: { $store }
+    Place: { $site }, { $country }, owner { $owner }
+    Fingerprint of the root: { $fingerprint }
+server-failed = Failed: { $cause }
+server-folder-exists = The folder exists: nothing was changed. Choose a folder that does not exist.
+server-identity-unusable = The identity file { $path } is missing or not valid. Restore the folder "identity" from its copy; do not make another root, the agents would refuse it.
+server-config-unreadable = The configuration { $path } cannot be read. Make the server with "dobaas-server init", or check the rights of the file.
+server-config-key = The configuration holds an unknown key: "{ $key }". The nearest known key is "{ $nearest }".
+server-config-invalid = The configuration is not valid: { $message }
+
+location-missing = The place of the data is not declared: "location.{ $field }" is missing. The contract wants a declared site in France: the server refuses to start.
+location-country = The declared country "{ $country }" is refused: the contract wants FR. The server refuses to start.
+location-third-party = The owner "third_party" is refused: the contract wants the provider's machines. The server refuses to start.

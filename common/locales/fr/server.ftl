@@ -1,1 +1,41 @@
 ### Textes : server.
+
+help-dobaas-server = Serveur de sauvegarde Do'BaaS
+help-server-init = Crée le dossier d'un serveur : configuration, stockage, identité, premier opérateur
+help-server-serve = Sert les agents jusqu'à SIGTERM ou SIGINT
+help-server-check-config = Vérifie la configuration et l'identité sans rien changer
+help-argument-folder = Dossier du serveur
+help-option-listen = Adresse et port d'écoute (par défaut : toutes les adresses, port 7443)
+help-option-site = Nom du site où sont les données
+help-option-country = Pays du site ; seul FR est accepté
+help-option-owner = À qui sont les machines ; « third_party » est refusé
+help-option-name = Nom DNS ou adresse IP du serveur, à inscrire dans le certificat ; plusieurs fois possible
+help-option-operator = Identifiant du premier opérateur
+help-option-ready-fd = Écrit l'adresse d'écoute sur ce descripteur de fichier quand le serveur est prêt
+
+server-init-done = Le serveur est créé dans { $folder } (site { $site }, { $country }).
+    
+    Empreinte de la racine, à donner à chaque installation d'agent :
+      { $fingerprint }
+    Premier opérateur : { $operator }
+    Mot de passe provisoire, affiché cette seule fois, valable 30 jours :
+      { $password }
+    
+    Suite : dobaas-server serve { $folder }, puis dobaas-admin login.
+server-listening = À l'écoute : { $address }
+server-config-valid = La configuration est valable.
+    Écoute : { $listen }
+    Noms du certificat : { $names }
+    Stockage : { $store }
+    Lieu : { $site }, { $country }, propriétaire { $owner }
+    Empreinte de la racine : { $fingerprint }
+server-failed = Échec : { $cause }
+server-folder-exists = Le dossier existe déjà : rien n'a été changé. Choisissez un dossier qui n'existe pas.
+server-identity-unusable = Le fichier d'identité { $path } manque ou n'est pas valable. Restaurez le dossier « identity » depuis sa copie ; ne créez pas de nouvelle racine, les agents la refuseraient.
+server-config-unreadable = La configuration { $path } ne peut pas être lue. Créez le serveur avec « dobaas-server init », ou vérifiez les droits du fichier.
+server-config-key = La configuration contient une clé inconnue : « { $key } ». La clé connue la plus proche est « { $nearest } ».
+server-config-invalid = La configuration n'est pas valable : { $message }
+
+location-missing = Le lieu d'hébergement n'est pas déclaré : il manque « location.{ $field } ». Le contrat impose un site déclaré en France : le serveur refuse de démarrer.
+location-country = Le pays déclaré « { $country } » est refusé : le contrat impose FR. Le serveur refuse de démarrer.
+location-third-party = Le propriétaire « third_party » est refusé : le contrat impose les machines du prestataire. Le serveur refuse de démarrer.

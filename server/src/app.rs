@@ -1,0 +1,189 @@
+//! The server put together: clock, randomness, stores, services, listener.
+//!
+//! Invariant: I8 — with `main` and `cli`, the only place where the system's clock and randomness are read.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use aws_lc_rs::signature::KeyPair;
+use common::limits::{RENEWAL_CHECK_MS, SMALL_MESSAGE_BYTES_MAX, UNARY_MESSAGE_BYTES_MAX};
+use proto::v1::account_server::AccountServer;
+use proto::v1::admin_server::AdminServer;
+use proto::v1::server_server::ServerServer;
+use proto::v1::sets_server::SetsServer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::auth::layer::Authenticator;
+use crate::auth::logins::Logins;
+use crate::auth::password::Passwords;
+use crate::clock::{Clock, Random};
+use crate::config::Config;
+use crate::control::Control;
+use crate::grpc::account::AccountService;
+use crate::grpc::admin::AdminService;
+use crate::grpc::router::{Router, RouterBuilder};
+use crate::grpc::serve::serve;
+use crate::grpc::server::ServerService;
+use crate::grpc::sets::SetsService;
+use crate::identity::Identity;
+use crate::listen::{self, Stop};
+use crate::store::objects::Objects;
+use crate::tls::Certificates;
+
+/// Name of the control store in the server's folder.
+pub const CONTROL_FILE: &str = "control.db";
+/// Name of the identity's folder in the server's folder.
+pub const IDENTITY_FOLDER: &str = "identity";
+
+/// The clock and the randomness that the server works with; tests bring their own.
+#[derive(Clone)]
+pub struct Environment {
+    /// Tells the time.
+    pub clock: Clock,
+    /// Fills buffers.
+    pub random: Random,
+}
+
+impl Environment {
+    /// The system's clock and randomness.
+    #[expect(clippy::disallowed_methods, reason = "I8: this is where the clock is read")]
+    pub fn system() -> Self {
+        let source = SystemRandom::new();
+        let fill = move |bytes: &mut [u8]| source.fill(bytes).expect("the system's randomness never fails once seeded");
+        Self { clock: Clock::new(jiff::Timestamp::now), random: Random::new(fill) }
+    }
+}
+
+/// A server that serves.
+pub struct Running {
+    address: SocketAddr,
+    fingerprint: String,
+    control: Arc<Control>,
+    stop: watch::Sender<Stop>,
+    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// SHA-256 of the provider's root certificate.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Its control store.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// Accepts nothing more, lets open calls end, and returns.
+    ///
+    /// # Errors
+    /// If serving had failed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.send_if_modified(|stop| {
+            let serving = *stop == Stop::No;
+            *stop = (*stop).max(Stop::Accepting);
+            serving
+        });
+        Ok(self.serving.await??)
+    }
+}
+
+/// Starts the server of `folder`, within the current tokio runtime.
+///
+/// # Errors
+/// If a part of it cannot be opened or the address cannot be listened on.
+pub async fn start(folder: &Path, config: &Config, environment: &Environment) -> anyhow::Result<Running> {
+    let Environment { clock, random } = environment;
+    let identity = Identity::load(&folder.join(IDENTITY_FOLDER))?;
+    let leaf = identity.leaf(&config.names, random, clock.now())?;
+    let certificates = Arc::new(Certificates::new(leaf, config.public_certificate.as_ref())?);
+    let control = Arc::new(Control::open(&folder.join(CONTROL_FILE))?);
+    let objects = Objects::open(&config.store, config.reserve.min_bytes)?;
+    let parts = Parts { config, identity: &identity, control: &control, objects: &objects, random };
+    let router = parts.router()?;
+    let authenticator = Authenticator::new(control.clone(), clock.clone());
+    let listener = TcpListener::bind(config.listen).await?;
+    let address = listener.local_addr()?;
+    let (stop, stopped) = watch::channel(Stop::No);
+    let connections = listen::start(listener, TlsAcceptor::from(certificates.server_config()?), stopped.clone());
+    let fingerprint = identity.fingerprint();
+    let renewal = Renewal { identity, certificates, names: config.names.clone(), environment: environment.clone() };
+    tokio::spawn(renewal.run(stopped));
+    let ended = stop.clone();
+    let serving = tokio::spawn(async move { serve(router, &authenticator, connections, ended).await });
+    Ok(Running { address, fingerprint, control, stop, serving })
+}
+
+struct Parts<'a> {
+    config: &'a Config,
+    identity: &'a Identity,
+    control: &'a Arc<Control>,
+    objects: &'a Objects,
+    random: &'a Random,
+}
+
+impl Parts<'_> {
+    fn router(&self) -> anyhow::Result<Router> {
+        let (control, random) = (self.control.clone(), self.random.clone());
+        let location = self.config.location();
+        let logins = Logins::new(control.clone(), Passwords::new(random.clone())?, random.clone());
+        let receipt_key = self.identity.receipt_key();
+        let server =
+            ServerService::new(&location, receipt_key.public_key().as_ref(), self.identity.receipt_certificate());
+        let account = AccountService {
+            control: control.clone(),
+            objects: self.objects.clone(),
+            logins: logins.clone(),
+            random: random.clone(),
+            location,
+        };
+        let sets = SetsService { control: control.clone() };
+        let admin = AdminService { control, logins, random };
+        let (_, health) = tonic_health::server::health_reporter();
+        Ok(RouterBuilder::default()
+            .with(AccountServer::new(account).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
+            .with(SetsServer::new(sets).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
+            .with(AdminServer::new(admin).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
+            .with(ServerServer::new(server).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+            .with(health.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+            .finish())
+    }
+}
+
+/// Replaces the leaf certificate when two thirds of its life are over.
+struct Renewal {
+    identity: Identity,
+    certificates: Arc<Certificates>,
+    names: Vec<String>,
+    environment: Environment,
+}
+
+impl Renewal {
+    async fn run(self, mut stop: watch::Receiver<Stop>) {
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop > Stop::No) => return,
+                () = tokio::time::sleep(Duration::from_millis(RENEWAL_CHECK_MS)) => self.check(),
+            }
+        }
+    }
+
+    fn check(&self) {
+        let Environment { clock, random } = &self.environment;
+        let renewed = self.identity.leaf(&self.names, random, clock.now()).map_err(anyhow::Error::from);
+        if let Err(error) = renewed.and_then(|leaf| Ok(self.certificates.renew(leaf)?)) {
+            tracing::error!(%error, "the server's certificate could not be renewed");
+        }
+    }
+}

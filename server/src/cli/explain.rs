@@ -1,0 +1,81 @@
+//! Errors as people read them: in their language, naming the object, saying what to do next.
+//!
+//! Invariant: a refusal of the contract is said whole in French and in English; the cause of a technical failure is
+//! appended as the system gives it.
+
+use common::text::Texts;
+
+use super::exit::Exit;
+use crate::config::ConfigError;
+use crate::contract::location::LocationRefused;
+use crate::identity::IdentityError;
+use crate::setup::SetupError;
+
+/// A value that was given and cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} cannot be {value}")]
+pub struct UsageError {
+    name: &'static str,
+    value: String,
+}
+
+impl UsageError {
+    /// The option or key, and its value.
+    pub fn new(name: &'static str, value: impl Into<String>) -> Self {
+        Self { name, value: value.into() }
+    }
+}
+
+/// What to tell a person.
+pub fn explain(error: &anyhow::Error, texts: Texts) -> String {
+    let known = error.chain().find_map(|cause| sentence(cause, texts));
+    known.unwrap_or_else(|| texts.say_with("server-failed", &[("cause", format!("{error:#}").into())]))
+}
+
+/// How the program ends.
+pub fn exit(error: &anyhow::Error) -> Exit {
+    if error.chain().any(|cause| cause.is::<UsageError>()) { Exit::Usage } else { Exit::Failed }
+}
+
+fn sentence(cause: &(dyn std::error::Error + 'static), texts: Texts) -> Option<String> {
+    let location = cause.downcast_ref::<LocationRefused>().map(|refused| location(refused, texts));
+    let config = || cause.downcast_ref::<ConfigError>().and_then(|error| config(error, texts));
+    let setup = || {
+        let exists = matches!(cause.downcast_ref::<SetupError>(), Some(SetupError::Exists));
+        exists.then(|| texts.say("server-folder-exists"))
+    };
+    let identity = || match cause.downcast_ref::<IdentityError>() {
+        Some(IdentityError::Invalid { path, .. } | IdentityError::Read { path, .. }) => {
+            Some(texts.say_with("server-identity-unusable", &[("path", path.display().to_string().into())]))
+        }
+        _ => None,
+    };
+    let usage = || {
+        let error = cause.downcast_ref::<UsageError>()?;
+        Some(texts.say_with("usage-invalid-value", &[("option", error.name.into()), ("value", (&error.value).into())]))
+    };
+    location.or_else(config).or_else(setup).or_else(identity).or_else(usage)
+}
+
+fn location(refused: &LocationRefused, texts: Texts) -> String {
+    match refused {
+        LocationRefused::Missing { field } => texts.say_with("location-missing", &[("field", (*field).into())]),
+        LocationRefused::Country { country } => texts.say_with("location-country", &[("country", country.into())]),
+        LocationRefused::ThirdParty => texts.say("location-third-party"),
+    }
+}
+
+fn config(error: &ConfigError, texts: Texts) -> Option<String> {
+    match error {
+        ConfigError::Read { path, .. } => {
+            Some(texts.say_with("server-config-unreadable", &[("path", path.display().to_string().into())]))
+        }
+        ConfigError::UnknownKey { key, nearest } => {
+            Some(texts.say_with("server-config-key", &[("key", key.into()), ("nearest", (*nearest).into())]))
+        }
+        ConfigError::Invalid { message } => {
+            Some(texts.say_with("server-config-invalid", &[("message", message.into())]))
+        }
+        ConfigError::Location(_) => None,
+    }
+}

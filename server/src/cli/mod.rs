@@ -1,0 +1,62 @@
+//! The command line of `dobaas-server`: it reads arguments and the environment, calls, and tells people how it went.
+
+pub mod arguments;
+pub mod check_config;
+pub mod exit;
+pub mod explain;
+pub mod init;
+pub mod output;
+pub mod serve;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Command};
+use common::text::Texts;
+
+use arguments::{argument, option, parse, program, subcommand};
+use exit::Exit;
+use output::Output;
+
+/// Runs `dobaas-server` with its arguments, the program's name first.
+pub fn run(arguments: &[OsString]) -> Exit {
+    let lang = arguments::language(arguments);
+    let quiet = Output::new(lang, false);
+    let matches = match parse(command(quiet.texts), arguments, quiet) {
+        Ok(matches) => matches,
+        Err(exit) => return exit,
+    };
+    let Some((name, matches)) = matches.subcommand() else { return Exit::Usage };
+    let output = Output::new(lang, matches.get_flag("json"));
+    let result = match name {
+        "init" => init::run(matches, output),
+        "serve" => serve::run(matches, output),
+        _ => check_config::run(matches, output),
+    };
+    result.unwrap_or_else(|error| {
+        output.complain(&explain::explain(&error, output.texts));
+        explain::exit(&error)
+    })
+}
+
+fn command(texts: Texts) -> Command {
+    let folder = || argument("folder", "DIR", texts).value_parser(clap::value_parser!(PathBuf));
+    let init = subcommand("init", "server-init", texts)
+        .arg(folder())
+        .arg(option("listen", "ADDR", texts).default_value("[::]:7443").hide_default_value(true))
+        .arg(option("site", "NAME", texts).required(true))
+        .arg(option("country", "FR", texts).default_value("FR").hide_default_value(true))
+        .arg(option("owner", "NAME", texts).default_value("provider").hide_default_value(true))
+        .arg(option("name", "HOST", texts).action(clap::ArgAction::Append))
+        .arg(option("operator", "ID", texts).default_value("admin").hide_default_value(true));
+    let serve = subcommand("serve", "server-serve", texts)
+        .arg(folder())
+        .arg(option("ready-fd", "N", texts).value_parser(clap::value_parser!(u32)));
+    let check = subcommand("check-config", "server-check-config", texts).arg(folder());
+    program("dobaas-server", texts).subcommand(init).subcommand(serve).subcommand(check)
+}
+
+/// The server's folder that a command was given.
+fn folder(matches: &ArgMatches) -> PathBuf {
+    matches.get_one::<PathBuf>("folder").cloned().unwrap_or_default()
+}
