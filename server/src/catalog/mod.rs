@@ -1,0 +1,19 @@
+//! The catalog: the index of one subscription, in one SQLite file. All SQL of the storage engine is in this folder.
+//!
+//! It decides nothing: sessions and upkeep do. It holds nothing that packs and objects do not hold too: `upkeep::rebuild`
+//! makes it again.
+//!
+//! Invariant: I7 — with the control store, the only home of `rusqlite`.
+//! Invariant: a change is one transaction, durable (`synchronous=FULL`) when it returns.
+//! Invariant: I6 — every counter can be recomputed from the other rows.
+
+pub mod children;
+pub mod chunks;
+pub mod error;
+pub mod file;
+pub mod ledger;
+pub mod nodes;
+pub mod packs;
+pub mod schema;
+pub mod sessions;
+pub mod snapshots;

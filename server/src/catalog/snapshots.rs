@@ -1,0 +1,235 @@
+//! Rows of snapshots: what was committed, in which order, with which receipt.
+//!
+//! The object itself is in the store; its BLAKE3 is here.
+
+use rusqlite::{OptionalExtension, Row};
+
+use common::id::{AgentId, ScopeId, SessionId, SourceId};
+use common::stored::{ServerPart, SnapshotState};
+
+use crate::catalog::error::CatalogError;
+use crate::catalog::file::{Catalog, count, stored};
+
+/// What a snapshot's row says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SnapshotFacts {
+    /// Its name.
+    pub session: SessionId,
+    /// Row of its dedup domain.
+    pub scope: u32,
+    /// Who made it.
+    pub agent: AgentId,
+    /// Of what.
+    pub source: SourceId,
+    /// 1, 2, 3 … per source.
+    pub sequence: u64,
+    /// Whether everything is in it.
+    pub state: SnapshotState,
+    /// Row of its root node.
+    pub root: u32,
+    /// What the server added.
+    pub server: ServerPart,
+    /// BLAKE3 of the object.
+    pub digest: [u8; 32],
+    /// The signed receipt, exact bytes.
+    pub receipt: Vec<u8>,
+    /// When a key holder last verified all of it; 0 if never.
+    pub verified_at_ns: i64,
+}
+
+const FACTS: &str = "SELECT session, scope, agent, source, sequence, state, root, day, received_at_ns, changed_bytes,
+    relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, reachable_bytes, first, digest, receipt,
+    verified_at_ns FROM snapshots";
+
+fn facts(row: &Row<'_>) -> Result<SnapshotFacts, CatalogError> {
+    let state: i32 = row.get(5)?;
+    let server = ServerPart {
+        version: 1,
+        day: row.get(7)?,
+        received_at_ns: row.get(8)?,
+        changed_bytes: count(row.get(9)?),
+        relaid_bytes: count(row.get(10)?),
+        reseed_bytes: count(row.get(11)?),
+        node_bytes: count(row.get(12)?),
+        stored_bytes: count(row.get(13)?),
+        sent_bytes: count(row.get(14)?),
+        reachable_bytes: count(row.get(15)?),
+        first: row.get(16)?,
+        location: String::new(),
+    };
+    Ok(SnapshotFacts {
+        session: SessionId::new(row.get(0)?),
+        scope: row.get(1)?,
+        agent: AgentId::new(row.get(2)?),
+        source: SourceId::new(row.get(3)?),
+        sequence: count(row.get(4)?),
+        state: SnapshotState::try_from(state).map_err(|_| CatalogError::Inconsistent("unknown state of a snapshot"))?,
+        root: row.get(6)?,
+        server,
+        digest: row.get(17)?,
+        receipt: row.get(18)?,
+        verified_at_ns: row.get(19)?,
+    })
+}
+
+/// What the snapshots of one source add up to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceStatistics {
+    /// The source.
+    pub source: SourceId,
+    /// Dedup domain of its newest snapshot.
+    pub scope: ScopeId,
+    /// Who made the newest.
+    pub agent: AgentId,
+    /// How many there are.
+    pub snapshots: u64,
+    /// When the newest was received.
+    pub newest_at_ns: i64,
+    /// When the oldest was received.
+    pub oldest_at_ns: i64,
+    /// Plain bytes that the newest reaches.
+    pub latest_plain_bytes: u64,
+    /// When one was last verified; 0 if never.
+    pub verified_at_ns: i64,
+}
+
+impl Catalog {
+    /// Stores a snapshot's row.
+    ///
+    /// # Errors
+    /// [`CatalogError`], also if session, sequence or time are taken; to be called inside a transaction.
+    pub fn insert_snapshot(&self, snapshot: &SnapshotFacts) -> Result<(), CatalogError> {
+        let server = &snapshot.server;
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO snapshots (session, scope, agent, source, sequence, state, root, day, received_at_ns, changed_bytes,
+             relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, reachable_bytes, first, digest, receipt,
+             verified_at_ns)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+        )?;
+        statement.execute(rusqlite::params![
+            snapshot.session.as_bytes(),
+            snapshot.scope,
+            snapshot.agent.as_bytes(),
+            snapshot.source.as_bytes(),
+            stored(snapshot.sequence),
+            i32::from(snapshot.state),
+            snapshot.root,
+            server.day,
+            server.received_at_ns,
+            stored(server.changed_bytes),
+            stored(server.relaid_bytes),
+            stored(server.reseed_bytes),
+            stored(server.node_bytes),
+            stored(server.stored_bytes),
+            stored(server.sent_bytes),
+            stored(server.reachable_bytes),
+            server.first,
+            snapshot.digest,
+            snapshot.receipt,
+            snapshot.verified_at_ns,
+        ])?;
+        self.set_meta("received_at_ns", server.received_at_ns.max(self.received_at_ns()?))
+    }
+
+    /// The snapshot of a session.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn snapshot(&self, session: &SessionId) -> Result<Option<SnapshotFacts>, CatalogError> {
+        let mut statement = self.connection.prepare_cached(&format!("{FACTS} WHERE session = ?1"))?;
+        statement.query_row([session.as_bytes()], |row| Ok(facts(row))).optional()?.transpose()
+    }
+
+    /// The newest snapshot of a source.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn newest_snapshot(&self, source: &SourceId) -> Result<Option<SnapshotFacts>, CatalogError> {
+        let sql = format!("{FACTS} WHERE source = ?1 ORDER BY sequence DESC LIMIT 1");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        statement.query_row([source.as_bytes()], |row| Ok(facts(row))).optional()?.transpose()
+    }
+
+    /// All snapshots, in the order in which they were received.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn snapshots(&self) -> Result<Vec<SnapshotFacts>, CatalogError> {
+        let mut statement = self.connection.prepare_cached(&format!("{FACTS} ORDER BY received_at_ns"))?;
+        statement.query_map([], |row| Ok(facts(row)))?.map(|row| row?).collect()
+    }
+
+    /// At most `limit` snapshots received at or before `until_ns`, of one source or of all, newest first.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn snapshots_until(
+        &self,
+        source: Option<&SourceId>,
+        until_ns: i64,
+        limit: u32,
+    ) -> Result<Vec<SnapshotFacts>, CatalogError> {
+        let sql = format!(
+            "{FACTS} WHERE (?1 IS NULL OR source = ?1) AND received_at_ns <= ?2 ORDER BY received_at_ns DESC LIMIT ?3"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let parameters = (source.map(|source| source.as_bytes()), until_ns, limit);
+        statement.query_map(parameters, |row| Ok(facts(row)))?.map(|row| row?).collect()
+    }
+
+    /// True if a source has a complete snapshot.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn has_baseline(&self, source: &SourceId) -> Result<bool, CatalogError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT 1 FROM snapshots WHERE source = ?1 AND first = 1 LIMIT 1")?;
+        Ok(statement.exists([source.as_bytes()])?)
+    }
+
+    /// What the snapshots of each source add up to.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn source_statistics(&self) -> Result<Vec<SourceStatistics>, CatalogError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT source, count(*), max(received_at_ns), min(received_at_ns), max(verified_at_ns)
+             FROM snapshots GROUP BY source ORDER BY source",
+        )?;
+        let rows = statement.query_map([], |row| {
+            Ok((SourceId::new(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?;
+        rows.map(|row| {
+            let (source, snapshots, newest_at_ns, oldest_at_ns, verified_at_ns) = row?;
+            let newest = self.newest_snapshot(&source)?.ok_or(CatalogError::Inconsistent("a source has no newest"))?;
+            Ok(SourceStatistics {
+                source,
+                scope: self.scope_id(newest.scope)?,
+                agent: newest.agent,
+                snapshots: count(snapshots),
+                newest_at_ns,
+                oldest_at_ns,
+                latest_plain_bytes: newest.server.reachable_bytes,
+                verified_at_ns,
+            })
+        })
+        .collect()
+    }
+
+    fn scope_id(&self, row: u32) -> Result<ScopeId, CatalogError> {
+        let mut statement = self.connection.prepare_cached("SELECT id FROM scopes WHERE row = ?1")?;
+        Ok(ScopeId::new(statement.query_row([row], |row| row.get(0))?))
+    }
+
+    /// Notes when a key holder verified a snapshot.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn set_verified(&self, session: &SessionId, at_ns: i64) -> Result<(), CatalogError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("UPDATE snapshots SET verified_at_ns = max(verified_at_ns, ?2) WHERE session = ?1")?;
+        statement.execute((session.as_bytes(), at_ns))?;
+        Ok(())
+    }
+}
