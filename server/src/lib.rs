@@ -16,6 +16,8 @@ pub mod grpc;
 pub mod identity;
 pub mod keyrings;
 pub mod listen;
+pub mod session;
 pub mod setup;
 pub mod store;
+pub mod subscriptions;
 pub mod tls;

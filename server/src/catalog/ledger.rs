@@ -5,6 +5,8 @@
 //! Invariant: I6 — `days` adds up the snapshots of each day, `uncommitted` is what no snapshot reached, `closures` is the reach of
 //! the newest snapshot of each source; `upkeep::recount` recomputes all three.
 
+use std::collections::BTreeMap;
+
 use roaring::RoaringBitmap;
 use rusqlite::OptionalExtension;
 
@@ -103,6 +105,23 @@ impl Catalog {
                 complete: row.get(5)?,
                 partial: row.get(6)?,
             })
+        })?;
+        rows.map(|row| row.map_err(CatalogError::from)).collect()
+    }
+
+    /// Plain bytes that the newest snapshot of each day reaches, of one source or of all sources together.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn newest_of_days(&self, source: Option<&SourceId>) -> Result<BTreeMap<String, u64>, CatalogError> {
+        // SQLite takes the other columns of a group from the row that has the maximum.
+        let mut statement = self.connection.prepare_cached(
+            "SELECT day, sum(reachable_bytes) FROM (
+                SELECT day, reachable_bytes, max(sequence) FROM snapshots WHERE ?1 IS NULL OR source = ?1 GROUP BY day, source
+             ) GROUP BY day",
+        )?;
+        let rows = statement.query_map([source.map(|source| source.as_bytes())], |row| {
+            Ok((row.get::<_, String>(0)?, count(row.get(1)?)))
         })?;
         rows.map(|row| row.map_err(CatalogError::from)).collect()
     }

@@ -5,10 +5,15 @@
 
 pub mod account;
 pub mod admin;
+pub mod backup;
+pub mod blocking;
 pub mod caller;
 pub mod convert;
+pub mod failure;
+pub mod restore;
 pub mod router;
 pub mod serve;
 pub mod server;
 pub mod sets;
 pub mod status;
+pub mod transfer;

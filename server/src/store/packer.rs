@@ -73,6 +73,11 @@ impl OpenPack {
         self.end
     }
 
+    /// True while it holds no frame.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// True once the pack should be finished.
     pub fn is_full(&self) -> bool {
         self.end >= PACK_TARGET_BYTES || self.entries.len() >= PACK_FRAMES_MAX

@@ -1,0 +1,206 @@
+//! The service `Backup`: sessions of agents.
+//!
+//! It decides nothing: `session` does. Identity comes from the principal only.
+
+use std::sync::Arc;
+
+use common::id::SubscriptionId;
+use common::stored::SnapshotKind;
+use proto::v1;
+use proto::v1::backup_server::Backup;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::contract::calendar::day_of;
+use crate::contract::terms::{State, Terms};
+use crate::grpc::blocking::{agent, id, optional_id, run};
+use crate::grpc::failure::of_session;
+use crate::grpc::transfer::{REPLIES_MAX, Transfer};
+use crate::session::commit::{CommitAnswer, CommitRequest};
+use crate::session::error::SessionError;
+use crate::session::memory::Memory;
+use crate::session::open::{OpenRequest, Opened};
+use crate::session::subscription::Subscription;
+use crate::subscriptions::Subscriptions;
+
+/// Serves agents.
+#[derive(Clone)]
+pub struct BackupService {
+    subscriptions: Arc<Subscriptions>,
+}
+
+impl BackupService {
+    /// A service on these subscriptions.
+    pub fn new(subscriptions: Arc<Subscriptions>) -> Self {
+        Self { subscriptions }
+    }
+}
+
+#[tonic::async_trait]
+impl Backup for BackupService {
+    type TransferStream = ReceiverStream<Result<v1::TransferReply, Status>>;
+
+    async fn open(&self, request: Request<v1::OpenRequest>) -> Result<Response<v1::OpenReply>, Status> {
+        let (subscription, who) = agent(&request)?;
+        let request = open_request(&request.into_inner()).map_err(|error| of_session(&error))?;
+        let subscriptions = Arc::clone(&self.subscriptions);
+        let reply = run(move || {
+            let terms = subscriptions.terms(&subscription)?;
+            let open = subscriptions.get(&subscription)?;
+            let now_ns = subscriptions.settings().clock.now_ns();
+            let opened = open.open_session(who, request, &terms, now_ns)?;
+            open_reply(&subscriptions, &open, &terms, opened)
+        });
+        reply.await.map(Response::new)
+    }
+
+    async fn transfer(
+        &self,
+        request: Request<Streaming<v1::TransferRequest>>,
+    ) -> Result<Response<Self::TransferStream>, Status> {
+        let (subscription, who) = agent(&request)?;
+        let subscriptions = Arc::clone(&self.subscriptions);
+        let clock = self.subscriptions.settings().clock.clone();
+        let (open, place) = run(move || {
+            let open = subscriptions.get(&subscription)?;
+            let place = open.enter_stream()?;
+            Ok((open, place))
+        })
+        .await?;
+        let (replies, receiver) = mpsc::channel(REPLIES_MAX);
+        tokio::spawn(Transfer::new(open, who, clock, replies).run(request.into_inner(), place));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn commit(&self, request: Request<v1::CommitRequest>) -> Result<Response<v1::CommitReply>, Status> {
+        let (subscription, who) = agent(&request)?;
+        let request = commit_request(request.into_inner()).map_err(|error| of_session(&error))?;
+        let subscriptions = Arc::clone(&self.subscriptions);
+        let reply = run(move || {
+            let now_ns = subscriptions.settings().clock.now_ns();
+            let answer = subscriptions.get(&subscription)?.commit(who, request, now_ns)?;
+            commit_reply(&subscriptions, &subscription, answer)
+        });
+        reply.await.map(Response::new)
+    }
+
+    async fn abort(&self, request: Request<v1::AbortRequest>) -> Result<Response<v1::AbortReply>, Status> {
+        let (subscription, who) = agent(&request)?;
+        let session = id("session", &request.into_inner().session).map_err(|error| of_session(&error))?;
+        let subscriptions = Arc::clone(&self.subscriptions);
+        let done = run(move || {
+            let now_ns = subscriptions.settings().clock.now_ns();
+            subscriptions.get(&subscription)?.abort_session(who, session, now_ns)
+        });
+        done.await.map(|()| Response::new(v1::AbortReply {}))
+    }
+}
+
+fn open_request(request: &v1::OpenRequest) -> Result<OpenRequest, SessionError> {
+    let kind = i32::try_from(request.kind).ok().and_then(|kind| SnapshotKind::try_from(kind).ok());
+    Ok(OpenRequest {
+        session: id("session", &request.session)?,
+        source: id("source", &request.source)?,
+        set_version: request.set_version,
+        kind: kind.ok_or_else(|| SessionError::invalid("kind", "is unknown"))?,
+        parent: optional_id("parent", &request.parent)?,
+        envelope: request.envelope.to_vec(),
+        protocol: request.protocol,
+    })
+}
+
+fn open_reply(
+    subscriptions: &Subscriptions,
+    open: &Subscription,
+    terms: &Terms,
+    opened: Opened,
+) -> Result<v1::OpenReply, SessionError> {
+    let location = &subscriptions.settings().location;
+    let (newest, newest_receipt) = opened
+        .newest
+        .map_or_else(Default::default, |(newest, receipt)| (newest.as_bytes().to_vec().into(), receipt.into()));
+    let (memory, except_ids) = match opened.memory {
+        Memory::Valid => (v1::Memory::Valid, Vec::new()),
+        Memory::ValidExcept(ids) => (v1::Memory::ValidExcept, ids.iter().flat_map(|id| *id.as_bytes()).collect()),
+        Memory::Invalid => (v1::Memory::Invalid, Vec::new()),
+    };
+    Ok(v1::OpenReply {
+        location: Some(v1::Location {
+            site: location.site.clone(),
+            country: location.country.clone(),
+            owner: location.owner.clone(),
+        }),
+        today: Some(day_use(subscriptions, open, terms)?),
+        state: state(terms).into(),
+        memory: memory.into(),
+        except_ids: except_ids.into(),
+        sequence: opened.sequence,
+        newest,
+        committed: opened.committed,
+        newest_receipt,
+    })
+}
+
+fn state(terms: &Terms) -> v1::SubscriptionState {
+    match terms.state {
+        State::Active => v1::SubscriptionState::Active,
+        State::Suspended => v1::SubscriptionState::Suspended,
+        State::Ended => v1::SubscriptionState::Ended,
+    }
+}
+
+/// Today's account of a subscription.
+fn day_use(subscriptions: &Subscriptions, open: &Subscription, terms: &Terms) -> Result<v1::DayUse, SessionError> {
+    let day = day_of(subscriptions.settings().clock.now()).to_string();
+    let account = open.account();
+    let (line, baseline_bytes) = open.read(|catalog| {
+        let line = catalog.days(Some(&day), None)?.pop().unwrap_or_default();
+        Ok((line, catalog.baseline_bytes()?))
+    })?;
+    Ok(v1::DayUse {
+        day,
+        changed_bytes: line.changed_bytes,
+        relaid_bytes: line.relaid_bytes,
+        reseed_bytes: line.reseed_bytes,
+        uncommitted_bytes: account.uncommitted.data_bytes,
+        allowed_bytes: baseline_bytes / 1_000 * u64::from(terms.per_mille),
+        baseline_bytes,
+        contracted_bytes: terms.contracted_bytes,
+        used_bytes: account.used_bytes,
+        hard_volume_bytes: terms.hard_volume_bytes,
+        per_mille: terms.per_mille,
+    })
+}
+
+fn commit_request(request: v1::CommitRequest) -> Result<CommitRequest, SessionError> {
+    Ok(CommitRequest {
+        session: id("session", &request.session)?,
+        mac: request.mac[..].try_into().map_err(|_| SessionError::invalid("mac", "has the wrong length"))?,
+        agent_part: request.agent_part.into(),
+        sealed_part: request.sealed_part.into(),
+    })
+}
+
+fn commit_reply(
+    subscriptions: &Subscriptions,
+    subscription: &SubscriptionId,
+    answer: CommitAnswer,
+) -> Result<v1::CommitReply, SessionError> {
+    let result = match answer {
+        CommitAnswer::Missing(ids) => {
+            let ids: Vec<u8> = ids.iter().flat_map(|id| *id.as_bytes()).collect();
+            v1::commit_reply::Result::Missing(v1::Missing { ids: ids.into() })
+        }
+        CommitAnswer::Committed { receipt, server_part } => {
+            let terms = subscriptions.terms(subscription)?;
+            let today = day_use(subscriptions, &*subscriptions.get(subscription)?, &terms)?;
+            v1::commit_reply::Result::Committed(v1::Committed {
+                receipt: receipt.into(),
+                server_part: server_part.into(),
+                today: Some(today),
+            })
+        }
+    };
+    Ok(v1::CommitReply { result: Some(result) })
+}

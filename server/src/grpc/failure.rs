@@ -1,0 +1,65 @@
+//! What a refused or failed step of the storage engine means to a client.
+//!
+//! Invariant: every [`SessionError`] passes here; no path and no text of the system reaches the client, and what a person of the
+//! provider must look at is logged here, once.
+
+use proto::code::{ErrorCode, Failure};
+use tonic::Status;
+
+use crate::catalog::error::CatalogError;
+use crate::grpc::status::of_failure;
+use crate::session::error::SessionError;
+use crate::store::error::StoreError;
+
+/// The status of a session's error.
+pub fn of_session(error: &SessionError) -> Status {
+    of_failure(session_failure(error))
+}
+
+/// What a session's error means to a client.
+pub fn session_failure(error: &SessionError) -> Failure {
+    match error {
+        SessionError::Invalid { field, reason } => {
+            Failure::new(ErrorCode::InvalidArgument).with("field", field).with("reason", reason)
+        }
+        SessionError::NotContracted(source) => Failure::new(ErrorCode::SourceNotContracted).with("source", source),
+        SessionError::Suspended(reason) => Failure::new(ErrorCode::Suspended).with("reason", reason).with("until", ""),
+        SessionError::Quota { exceeded, since, contact } => Failure::new(ErrorCode::QuotaExceeded)
+            .with("limit", exceeded.limit)
+            .with("used_bytes", exceeded.used)
+            .with("allowed_bytes", exceeded.allowed)
+            .with("since", since)
+            .with("contact", contact),
+        SessionError::Unknown => Failure::new(ErrorCode::SessionUnknown),
+        SessionError::Superseded => Failure::new(ErrorCode::SessionSuperseded),
+        SessionError::IdTaken => Failure::new(ErrorCode::AlreadyExists).with("what", "session"),
+        SessionError::Protocol(_) => {
+            Failure::new(ErrorCode::ProtocolVersion).with("min", proto::PROTOCOL).with("max", proto::PROTOCOL)
+        }
+        SessionError::Limit { limit, max } => {
+            Failure::new(ErrorCode::LimitExceeded).with("limit", limit).with("max", max)
+        }
+        SessionError::NoSubscription => Failure::new(ErrorCode::NotFound).with("what", "subscription"),
+        SessionError::Damaged(object) => {
+            tracing::error!(object, "a stored object is damaged");
+            Failure::new(ErrorCode::Damaged).with("object", object)
+        }
+        SessionError::Closing => Failure::new(ErrorCode::Overloaded).with("retry_s", 1),
+        SessionError::Store(StoreError::Full) | SessionError::Catalog(CatalogError::Full) => {
+            Failure::new(ErrorCode::StoreFull)
+        }
+        SessionError::Store(StoreError::Suspect(_)) => Failure::new(ErrorCode::StoreSuspect),
+        SessionError::Store(StoreError::NotFound(object) | StoreError::TooLong(object)) => {
+            tracing::error!(object, "a stored object is missing or damaged");
+            Failure::new(ErrorCode::Damaged).with("object", object)
+        }
+        SessionError::NeedsRebuild(_)
+        | SessionError::InUse
+        | SessionError::Contract(_)
+        | SessionError::Store(_)
+        | SessionError::Catalog(_) => {
+            tracing::error!(error = error as &dyn std::error::Error, "a call failed");
+            Failure::new(ErrorCode::Internal)
+        }
+    }
+}

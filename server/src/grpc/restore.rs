@@ -1,0 +1,298 @@
+//! The service `Restore`: what there is, and taking it back.
+//!
+//! Invariant: I11 — what is absent and what is somebody else's get the same answer: everything is looked up in the caller's own
+//! subscription, and for an agent in its own scope, so there is nothing else that could be found.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use common::id::{ScopeId, SourceId, SubscriptionId};
+use common::limits::MESSAGE_TARGET_BYTES;
+use common::snapshot::StoredSnapshot;
+use proto::code::{ErrorCode, Failure};
+use proto::v1;
+use proto::v1::restore_server::Restore;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::auth::principal::{Principal, Role};
+use crate::catalog::ledger::DayLine;
+use crate::catalog::snapshots::{SnapshotFacts, SourceStatistics};
+use crate::grpc::blocking::{id, optional_id, principal, run};
+use crate::grpc::failure::of_session;
+use crate::grpc::status::of_failure;
+use crate::grpc::transfer::chunk_ids;
+use crate::session::error::SessionError;
+use crate::session::fetch::{Fetched, Right, Unavailable};
+use crate::session::subscription::Subscription;
+use crate::store::name::ObjectName;
+use crate::subscriptions::{KnownSource, Subscriptions};
+
+/// Snapshots in one answer, unless the caller wants fewer.
+const SNAPSHOTS_MAX: u32 = 1_000;
+/// Bytes of snapshot objects from which an answer ends, the last one included.
+const SNAPSHOT_REPLY_BYTES: usize = 3 << 20;
+/// Messages that wait for a slow reader.
+const MESSAGES_MAX: usize = 4;
+
+/// Serves people and agents.
+#[derive(Clone)]
+pub struct RestoreService {
+    subscriptions: Arc<Subscriptions>,
+}
+
+impl RestoreService {
+    /// A service on these subscriptions.
+    pub fn new(subscriptions: Arc<Subscriptions>) -> Self {
+        Self { subscriptions }
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        subscription: SubscriptionId,
+        call: impl FnOnce(&Subscriptions, &Subscription) -> Result<T, SessionError> + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        let subscriptions = Arc::clone(&self.subscriptions);
+        let reply = run(move || call(&subscriptions, &*subscriptions.get(&subscription)?));
+        reply.await.map(Response::new)
+    }
+}
+
+/// What a caller may see.
+struct Reader {
+    subscription: SubscriptionId,
+    /// The only scope, for an agent.
+    scope: Option<ScopeId>,
+    right: Right,
+    name: String,
+}
+
+fn reader<T>(request: &Request<T>) -> Result<Reader, Status> {
+    match principal(request)? {
+        Principal::Person { identifier, subscription, role, .. } => {
+            let right = if role >= Role::Restore { Right::Content } else { Right::Nodes };
+            Ok(Reader { subscription, scope: None, right, name: identifier })
+        }
+        Principal::Agent { agent, subscription, scope, can_restore } => {
+            let right = if can_restore { Right::Content } else { Right::Nodes };
+            Ok(Reader { subscription, scope: Some(scope), right, name: agent.to_string() })
+        }
+        Principal::Operator { .. } | Principal::Enrolment { .. } => {
+            Err(of_failure(Failure::new(ErrorCode::PermissionDenied).with("role", "read_only")))
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Restore for RestoreService {
+    type FetchStream = ReceiverStream<Result<v1::FetchReply, Status>>;
+
+    async fn sources(&self, request: Request<v1::SourcesRequest>) -> Result<Response<v1::SourcesReply>, Status> {
+        let reader = reader(&request)?;
+        self.with(reader.subscription, move |subscriptions, open| {
+            let known = (subscriptions.settings().sources)(&reader.subscription)?;
+            let statistics = open.read(|catalog| Ok(catalog.source_statistics()?))?;
+            let sources = merge_sources(known, statistics).into_iter();
+            let visible = |source: &v1::Source| reader.scope.is_none_or(|scope| source.scope == scope.as_bytes()[..]);
+            Ok(v1::SourcesReply { sources: sources.filter(visible).collect() })
+        })
+        .await
+    }
+
+    async fn dates(&self, request: Request<v1::DatesRequest>) -> Result<Response<v1::DatesReply>, Status> {
+        let reader = reader(&request)?;
+        let source = optional_id("source", &request.get_ref().source).map_err(|error| of_session(&error))?;
+        self.with(reader.subscription, move |_, open| {
+            let source: Option<SourceId> = source;
+            let snapshots = open.read(|catalog| {
+                let days = catalog.days(None, source.as_ref())?;
+                let newest = catalog.newest_of_days(source.as_ref())?;
+                Ok((days, newest))
+            })?;
+            let (days, newest) = snapshots;
+            let day = |line: DayLine| v1::Day {
+                newest_plain_bytes: newest.get(&line.day).copied().unwrap_or(0),
+                day: line.day,
+                complete: line.complete,
+                partial: line.partial,
+                changed_bytes: line.changed_bytes,
+            };
+            Ok(v1::DatesReply { days: days.into_iter().map(day).collect() })
+        })
+        .await
+    }
+
+    async fn snapshots(&self, request: Request<v1::SnapshotsRequest>) -> Result<Response<v1::SnapshotsReply>, Status> {
+        let reader = reader(&request)?;
+        let request = request.into_inner();
+        self.with(reader.subscription, move |_, open| {
+            let source = optional_id("source", &request.source)?;
+            let limit = if request.limit == 0 { SNAPSHOTS_MAX } else { request.limit.min(SNAPSHOTS_MAX) };
+            let until_ns = if request.until_ns == 0 { i64::MAX } else { request.until_ns };
+            let rows = open.read(|catalog| {
+                let scope = reader.scope.map(|scope| catalog.find_scope(&scope)).transpose()?;
+                let mut rows = catalog.snapshots_until(source.as_ref(), until_ns, limit)?;
+                rows.retain(|row| scope.is_none_or(|scope| scope == Some(row.scope)));
+                Ok(rows)
+            })?;
+            snapshots_reply(open, rows)
+        })
+        .await
+    }
+
+    async fn fetch(&self, request: Request<v1::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+        let reader = reader(&request)?;
+        let request = request.into_inner();
+        let scope: ScopeId = id("scope", &request.scope).map_err(|error| of_session(&error))?;
+        let ids = chunk_ids(&request.ids).map_err(|error| of_session(&error))?;
+        let subscriptions = Arc::clone(&self.subscriptions);
+        let (replies, receiver) = mpsc::channel(MESSAGES_MAX);
+        tokio::task::spawn_blocking(move || {
+            let mut batch =
+                Batch { replies: replies.clone(), reply: v1::FetchReply::default(), bytes: 0, told: HashSet::new() };
+            let result = subscriptions.get(&reader.subscription).and_then(|open| {
+                let _place = open.enter_stream()?;
+                // An agent that asks for another scope asks for nothing that there is.
+                let ids_here = if reader.scope.is_none_or(|own| own == scope) { &ids[..] } else { &[] };
+                let absent = ids.iter().skip(ids_here.len());
+                let mut failed = None;
+                open.fetch(&scope, ids_here, reader.right, |fetched| {
+                    batch.add(&open, fetched).unwrap_or_else(|error| {
+                        failed = Some(error);
+                        false
+                    })
+                })?;
+                for id in absent {
+                    batch.add(&open, Fetched::Unavailable(*id, Unavailable::NotFound))?;
+                }
+                batch.send();
+                failed.map_or(Ok(()), Err)
+            });
+            if let Err(error) = result {
+                // A reader that went away does not want the reason.
+                let _ = replies.blocking_send(Err(of_session(&error)));
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn report_verified(
+        &self,
+        request: Request<v1::ReportVerifiedRequest>,
+    ) -> Result<Response<v1::ReportVerifiedReply>, Status> {
+        let reader = reader(&request)?;
+        if reader.right != Right::Content {
+            return Err(of_failure(Failure::new(ErrorCode::PermissionDenied).with("role", "restore")));
+        }
+        let request = request.into_inner();
+        self.with(reader.subscription, move |subscriptions, open| {
+            let session = id("session", &request.session)?;
+            if request.complete {
+                let now_ns = subscriptions.settings().clock.now_ns();
+                open.report_verified(session, reader.name, now_ns)?;
+            }
+            Ok(v1::ReportVerifiedReply {})
+        })
+        .await
+    }
+}
+
+/// A reply that is being filled.
+struct Batch {
+    replies: mpsc::Sender<Result<v1::FetchReply, Status>>,
+    reply: v1::FetchReply,
+    bytes: usize,
+    /// Rows of sessions whose envelope was sent.
+    told: HashSet<u32>,
+}
+
+impl Batch {
+    /// Adds a chunk; false if the reader went away.
+    fn add(&mut self, open: &Subscription, fetched: Fetched) -> Result<bool, SessionError> {
+        match fetched {
+            Fetched::Frame { session, is_data, frame } => {
+                if self.bytes + frame.len() > MESSAGE_TARGET_BYTES && self.bytes > 0 && !self.send() {
+                    return Ok(false);
+                }
+                if is_data && self.told.insert(session) {
+                    let (session, envelope) = open.envelope(session)?;
+                    self.bytes += envelope.len();
+                    let session = session.as_bytes().to_vec().into();
+                    self.reply.envelopes.push(v1::SessionEnvelope { session, envelope: envelope.into() });
+                }
+                self.bytes += frame.len();
+                self.reply.frames.push(frame);
+            }
+            Fetched::Unavailable(id, why) => {
+                let why = match why {
+                    Unavailable::NotFound => v1::unavailable::Why::NotFound,
+                    Unavailable::Damaged => v1::unavailable::Why::Damaged,
+                };
+                let id = id.as_bytes().to_vec().into();
+                self.reply.unavailable.push(v1::Unavailable { id, why: why.into() });
+                self.bytes += 40;
+            }
+        }
+        Ok(self.bytes < MESSAGE_TARGET_BYTES || self.send())
+    }
+
+    /// Sends what there is; false if the reader went away.
+    fn send(&mut self) -> bool {
+        let reply = std::mem::take(&mut self.reply);
+        self.bytes = 0;
+        reply == v1::FetchReply::default() || self.replies.blocking_send(Ok(reply)).is_ok()
+    }
+}
+
+fn merge_sources(known: Vec<KnownSource>, statistics: Vec<SourceStatistics>) -> Vec<v1::Source> {
+    let mut sources: Vec<v1::Source> = known.into_iter().map(known_source).collect();
+    for found in statistics {
+        let id = &found.source.as_bytes()[..];
+        let at = sources.iter().position(|source| source.source == id).unwrap_or_else(|| {
+            // No longer on the order form, but its history is there.
+            sources.push(v1::Source { source: id.to_vec().into(), ..v1::Source::default() });
+            sources.len() - 1
+        });
+        let source = &mut sources[at];
+        // The tree was sealed in the scope of who made it, whoever reads the source today.
+        source.scope = found.scope.as_bytes().to_vec().into();
+        source.agent = found.agent.as_bytes().to_vec().into();
+        source.snapshots = found.snapshots;
+        source.newest_at_ns = found.newest_at_ns;
+        source.oldest_at_ns = found.oldest_at_ns;
+        source.latest_plain_bytes = found.latest_plain_bytes;
+        source.verified_at_ns = found.verified_at_ns;
+    }
+    sources
+}
+
+fn known_source(known: KnownSource) -> v1::Source {
+    v1::Source {
+        source: known.source.as_bytes().to_vec().into(),
+        name: known.name,
+        kind: known.kind.into(),
+        scope: known.scope.map_or(Vec::new(), |scope| scope.as_bytes().to_vec()).into(),
+        agent: known.agent.map_or(Vec::new(), |agent| agent.as_bytes().to_vec()).into(),
+        host: known.host,
+        ..v1::Source::default()
+    }
+}
+
+fn snapshots_reply(open: &Subscription, rows: Vec<SnapshotFacts>) -> Result<v1::SnapshotsReply, SessionError> {
+    let (mut snapshots, mut bytes) = (Vec::new(), 0);
+    for row in rows {
+        let name = ObjectName::Snapshot(row.session);
+        let object = open.shared().objects.read(&open.shared().subscription, &name, StoredSnapshot::BYTES_MAX)?;
+        if bytes > 0 && bytes + object.len() > SNAPSHOT_REPLY_BYTES {
+            break;
+        }
+        bytes += object.len() + row.receipt.len();
+        snapshots.push(v1::Snapshot {
+            object: object.into(),
+            receipt: row.receipt.into(),
+            verified_at_ns: row.verified_at_ns,
+        });
+    }
+    Ok(v1::SnapshotsReply { snapshots })
+}

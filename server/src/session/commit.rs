@@ -1,0 +1,397 @@
+//! The commit: from a session's last frame to a receipt.
+//!
+//! ```text
+//! durable point → closure walk (beside other sessions) → packs of the closure published → snapshot object durable
+//!   → one transaction: snapshot, day ledger, uncommitted account, reach, session state, receipt → the receipt is given out
+//! ```
+//! A crash before the object leaves an open session, and the agent commits again. A crash after it leaves an object without a
+//! row: everything that the transaction needs is in the object, so recovery runs the same transaction ([`record`]) and
+//! signs the same receipt (Ed25519 is deterministic), which the agent gets when it commits again.
+//!
+//! Invariant: I2, I3. Invariant: the same session gives the same receipt. Invariant: no two snapshots are received at the same
+//! nanosecond, so time orders them.
+
+use std::sync::Arc;
+
+use aws_lc_rs::signature::Ed25519KeyPair;
+use common::id::{ChunkId, SessionId, SourceId};
+use common::keys::ChunkKind;
+use common::limits::{IDS_PER_MESSAGE_MAX, RECORD_BYTES_MAX, SNAPSHOT_SEALED_BYTES_MAX};
+use common::pack::FrameClass;
+use common::receipt;
+use common::snapshot::{SnapshotHead, StoredSnapshot};
+use common::stored::{Receipt, ServerPart, SnapshotState};
+use jiff::Timestamp;
+use roaring::RoaringBitmap;
+
+use crate::catalog::chunks::ChunkState;
+use crate::catalog::error::CatalogError;
+use crate::catalog::file::Catalog;
+use crate::catalog::ledger::Reach;
+use crate::catalog::sessions::{SessionFacts, SessionState};
+use crate::catalog::snapshots::SnapshotFacts;
+use crate::contract::calendar::day_of;
+use crate::session::closure::{Closure, Walk, walk};
+use crate::session::error::SessionError;
+use crate::session::open::AgentPrincipal;
+use crate::session::subscription::Subscription;
+use crate::session::writer::Writer;
+use crate::store::error::StoreError;
+use crate::store::name::ObjectName;
+
+/// Shortest sealed part: salt and tag, in bytes.
+const SEALED_BYTES_MIN: usize = 32;
+/// Times that a walk is repeated because something was found damaged meanwhile.
+const WALKS_MAX: usize = 3;
+
+/// What an agent hands in.
+#[derive(Debug, Clone)]
+pub struct CommitRequest {
+    /// The session.
+    pub session: SessionId,
+    /// What the server may read.
+    pub agent_part: Vec<u8>,
+    /// What it may not.
+    pub sealed_part: Vec<u8>,
+    /// Over both, by the scope's key.
+    pub mac: [u8; 32],
+}
+
+/// What the agent gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitAnswer {
+    /// The snapshot is durable.
+    Committed {
+        /// The signed receipt.
+        receipt: Vec<u8>,
+        /// What the server added to the snapshot.
+        server_part: Vec<u8>,
+    },
+    /// These chunks are not there; nothing was committed.
+    Missing(Vec<ChunkId>),
+}
+
+/// A snapshot that lacks nothing but its object and row.
+struct CommitPlan {
+    request: CommitRequest,
+    head: SnapshotHead,
+    closure: Closure,
+    reach: Reach,
+    now_ns: i64,
+}
+
+impl Subscription {
+    /// Makes a session's snapshot.
+    ///
+    /// # Errors
+    /// [`SessionError`]; the session stays open, and committing again is safe.
+    pub fn commit(
+        &self,
+        who: AgentPrincipal,
+        request: CommitRequest,
+        now_ns: i64,
+    ) -> Result<CommitAnswer, SessionError> {
+        let known = self.read(|catalog| Ok(catalog.session(&request.session)?))?;
+        let known = known.filter(|known| known.agent == who.agent).ok_or(SessionError::Unknown)?;
+        match known.state {
+            SessionState::Open => {}
+            SessionState::Committed => return self.committed(&request.session),
+            SessionState::Superseded => return Err(SessionError::Superseded),
+            SessionState::Aborted | SessionState::Expired => return Err(SessionError::Unknown),
+        }
+        let head = self.check_head(&known, &request)?;
+        self.writer().run(move |writer| writer.make_durable(now_ns))?;
+        for _ in 0..WALKS_MAX {
+            let found = self.read(|catalog| catalog.at_once(|catalog| find_closure(catalog, &known, &head)))?;
+            let (closure, reach) = match found {
+                Ok(found) => found,
+                Err(missing) => return Ok(CommitAnswer::Missing(missing)),
+            };
+            let plan = CommitPlan { request: request.clone(), head: head.clone(), closure, reach, now_ns };
+            if self.writer().run(move |writer| writer.commit(&plan))? {
+                return self.committed(&request.session);
+            }
+        }
+        Err(SessionError::Limit { limit: "closure_walks", max: WALKS_MAX as u64 })
+    }
+
+    /// The answer to a session that made its snapshot.
+    fn committed(&self, session: &SessionId) -> Result<CommitAnswer, SessionError> {
+        let row = self.read(|catalog| Ok(catalog.snapshot(session)?))?;
+        let row = row.ok_or(SessionError::Unknown)?;
+        let name = ObjectName::Snapshot(*session);
+        let bytes = self.shared().objects.read(&self.shared().subscription, &name, StoredSnapshot::BYTES_MAX)?;
+        let object = StoredSnapshot::decode(&bytes).map_err(|_| SessionError::Damaged(name.to_string()))?;
+        Ok(CommitAnswer::Committed { receipt: row.receipt, server_part: object.object.server_part })
+    }
+
+    fn check_head(&self, known: &SessionFacts, request: &CommitRequest) -> Result<SnapshotHead, SessionError> {
+        let sealed_bytes = request.sealed_part.len();
+        if !(SEALED_BYTES_MIN..=SNAPSHOT_SEALED_BYTES_MAX).contains(&sealed_bytes) {
+            return Err(SessionError::invalid("sealed_part", "is too short or too long"));
+        }
+        if request.agent_part.len() > RECORD_BYTES_MAX {
+            return Err(SessionError::invalid("agent_part", "is too long"));
+        }
+        let head =
+            SnapshotHead::decode(&request.agent_part).map_err(|error| SessionError::record("agent_part", &error))?;
+        for (field, fits) in [
+            ("session", head.session == known.id),
+            ("subscription", head.subscription == self.shared().subscription),
+            ("scope", head.scope == known.scope_id),
+            ("agent", head.agent == known.agent),
+            ("source", head.source == known.source),
+            ("set_version", head.set_version == known.set_version),
+            ("kind", head.kind == known.kind),
+        ] {
+            if !fits {
+                return Err(SessionError::invalid(field, "is not the one of the session"));
+            }
+        }
+        let parent = head.parent.map(|parent| self.read(|catalog| Ok(catalog.snapshot(&parent)?))).transpose()?;
+        if parent.is_some_and(|parent| parent.is_none_or(|parent| parent.source != head.source)) {
+            return Err(SessionError::invalid("parent", "is no snapshot of the source"));
+        }
+        Ok(head)
+    }
+}
+
+type Found = Result<(Closure, Reach), Vec<ChunkId>>;
+
+fn find_closure(catalog: &Catalog, known: &SessionFacts, head: &SnapshotHead) -> Result<Found, SessionError> {
+    match walk(catalog, known.scope, &head.root, IDS_PER_MESSAGE_MAX)? {
+        Walk::Missing(mut missing) => {
+            missing.truncate(IDS_PER_MESSAGE_MAX);
+            Ok(Err(missing))
+        }
+        Walk::Whole(closure) => {
+            let reach = reach_of(catalog, &head.source, &closure.chunks)?;
+            Ok(Ok((closure, reach)))
+        }
+    }
+}
+
+/// What the next snapshot of a source reaches, from what the previous one did: only the difference is looked up.
+///
+/// # Errors
+/// [`CatalogError`].
+pub fn reach_of(catalog: &Catalog, source: &SourceId, chunks: &RoaringBitmap) -> Result<Reach, CatalogError> {
+    let previous = catalog.reach(source)?.unwrap_or(Reach { chunks: RoaringBitmap::new(), plain_bytes: 0 });
+    let data_bytes = |rows: RoaringBitmap| {
+        rows.iter().try_fold(0u64, |sum, row| {
+            let chunk = catalog.chunk_of_row(row)?;
+            Ok::<_, CatalogError>(sum + if chunk.kind == ChunkKind::Data { u64::from(chunk.plain_bytes) } else { 0 })
+        })
+    };
+    let (gained, gone) = (data_bytes(chunks - &previous.chunks)?, data_bytes(&previous.chunks - chunks)?);
+    Ok(Reach { chunks: chunks.clone(), plain_bytes: (previous.plain_bytes + gained).saturating_sub(gone) })
+}
+
+impl Writer {
+    /// The last steps. False if something was found damaged since the walk, which must then be repeated.
+    fn commit(&mut self, plan: &CommitPlan) -> Result<bool, SessionError> {
+        let session = &plan.request.session;
+        let known = self.catalog.session(session)?.ok_or(SessionError::Unknown)?;
+        match known.state {
+            SessionState::Open => {}
+            SessionState::Committed => return Ok(true),
+            SessionState::Superseded => return Err(SessionError::Superseded),
+            SessionState::Aborted | SessionState::Expired => return Err(SessionError::Unknown),
+        }
+        if self.catalog.closure_epoch()? != plan.closure.epoch {
+            return Ok(false);
+        }
+        let newest = self.catalog.newest_snapshot(&plan.head.source)?;
+        if plan.head.sequence != newest.map_or(0, |newest| newest.sequence) + 1 {
+            return Err(SessionError::invalid("sequence", "is not the next one of the source"));
+        }
+        let first_reached = self.catalog.uncommitted_rows()? & &plan.closure.chunks;
+        self.publish_packs_of(&first_reached, plan.now_ns)?;
+        let object = self.publish_object(plan, &known, &first_reached)?;
+        let recorded = record_in_one(&self.catalog, &self.shared.key, &object, (&plan.closure, &plan.reach));
+        recorded.map_err(|error| self.catalog_failed(error))?;
+        self.forget_live(session, known.row, SessionState::Committed);
+        // What the session staged after its closure was found is garbage, but acknowledged garbage: it is published too.
+        self.make_durable(plan.now_ns)?;
+        self.publish_retired()?;
+        self.shared.intake.lock().refresh_account()?;
+        Ok(true)
+    }
+
+    /// Publishes every staging pack that holds one of these chunks. Chunks that an earlier snapshot reached are in published
+    /// packs already: by this same step.
+    fn publish_packs_of(&mut self, first_reached: &RoaringBitmap, now_ns: i64) -> Result<(), SessionError> {
+        let mut staging = RoaringBitmap::new();
+        for pack in self.catalog.staging_packs()? {
+            if self.catalog.chunks_of_pack(pack.row)?.iter().any(|(row, _)| first_reached.contains(*row)) {
+                staging.insert(pack.row);
+            }
+        }
+        self.shared.intake.lock().retire_packs(&staging);
+        self.make_durable(now_ns)?;
+        self.publish_retired()?;
+        if self.catalog.staging_packs()?.iter().any(|pack| staging.contains(pack.row)) {
+            return Err(CatalogError::Inconsistent("a pack of the closure is not published").into());
+        }
+        Ok(())
+    }
+
+    fn publish_object(
+        &self,
+        plan: &CommitPlan,
+        known: &SessionFacts,
+        first_reached: &RoaringBitmap,
+    ) -> Result<SnapshotObjectBytes, SessionError> {
+        let server = server_part(&self.catalog, plan, known, first_reached, &self.shared.country)?;
+        let CommitRequest { agent_part, sealed_part, mac, session } = &plan.request;
+        let (agent_part, sealed_part) = (agent_part.clone(), sealed_part.clone());
+        let bytes = StoredSnapshot::encode(agent_part, sealed_part, *mac, &server, known.envelope.clone());
+        let name = ObjectName::Snapshot(*session);
+        match self.shared.objects.publish(&self.shared.subscription, &name, &bytes) {
+            Ok(()) => SnapshotObjectBytes::decode(&bytes),
+            // An earlier attempt got this far and not further: what is durable is what counts.
+            Err(StoreError::AlreadyExists(_)) => {
+                let objects = &self.shared.objects;
+                let stored = objects.read(&self.shared.subscription, &name, StoredSnapshot::BYTES_MAX)?;
+                let stored = SnapshotObjectBytes::decode(&stored)?;
+                let same = stored.snapshot.object.agent_part == plan.request.agent_part
+                    && stored.snapshot.object.sealed_part == plan.request.sealed_part;
+                if same {
+                    Ok(stored)
+                } else {
+                    Err(SessionError::invalid("agent_part", "differs from an earlier commit"))
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A snapshot object with the hash of its bytes.
+pub struct SnapshotObjectBytes {
+    /// What it says.
+    pub snapshot: StoredSnapshot,
+    /// BLAKE3 of its bytes.
+    pub digest: [u8; 32],
+}
+
+impl SnapshotObjectBytes {
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// [`SessionError::Damaged`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, SessionError> {
+        let snapshot = StoredSnapshot::decode(bytes).map_err(|error| SessionError::Damaged(error.to_string()))?;
+        Ok(Self { snapshot, digest: *blake3::hash(bytes).as_bytes() })
+    }
+}
+
+fn server_part(
+    catalog: &Catalog,
+    plan: &CommitPlan,
+    known: &SessionFacts,
+    first_reached: &RoaringBitmap,
+    country: &str,
+) -> Result<ServerPart, CatalogError> {
+    let received_at_ns = plan.now_ns.max(catalog.received_at_ns()? + 1);
+    let at = Timestamp::from_nanosecond(received_at_ns.into()).unwrap_or(Timestamp::MAX);
+    let first = plan.head.state == SnapshotState::Complete && !catalog.has_baseline(&plan.head.source)?;
+    let mut part = ServerPart {
+        version: 1,
+        received_at_ns,
+        day: day_of(at).to_string(),
+        sent_bytes: known.sent_bytes,
+        reachable_bytes: plan.reach.plain_bytes,
+        location: country.to_owned(),
+        first,
+        ..ServerPart::default()
+    };
+    add_first_reached(catalog, first_reached, &mut part)?;
+    Ok(part)
+}
+
+/// Adds what the ledger counts of the chunks that a snapshot is the first to reach.
+///
+/// # Errors
+/// [`CatalogError`].
+pub fn add_first_reached(
+    catalog: &Catalog,
+    first_reached: &RoaringBitmap,
+    part: &mut ServerPart,
+) -> Result<(), CatalogError> {
+    for row in first_reached {
+        let chunk = catalog.chunk_of_row(row)?;
+        debug_assert_eq!(chunk.state, ChunkState::Present, "a closure holds present chunks only");
+        let counter = match (chunk.kind.is_node(), chunk.class) {
+            (true, _) => &mut part.node_bytes,
+            (false, FrameClass::Changed) => &mut part.changed_bytes,
+            (false, FrameClass::Relaid) => &mut part.relaid_bytes,
+            (false, FrameClass::Reseed) => &mut part.reseed_bytes,
+        };
+        *counter += u64::from(chunk.plain_bytes);
+        part.stored_bytes += u64::from(chunk.frame_bytes);
+    }
+    Ok(())
+}
+
+/// Records a snapshot whose object is durable, in one transaction; its receipt.
+///
+/// # Errors
+/// [`CatalogError`].
+pub fn record_in_one(
+    catalog: &Catalog,
+    key: &Arc<Ed25519KeyPair>,
+    object: &SnapshotObjectBytes,
+    found: (&Closure, &Reach),
+) -> Result<Vec<u8>, CatalogError> {
+    catalog.atomically(|catalog| record(catalog, key, object, found))
+}
+
+/// Records a snapshot whose object is durable; its receipt. To be called inside a transaction.
+///
+/// # Errors
+/// [`CatalogError`].
+pub fn record(
+    catalog: &Catalog,
+    key: &Ed25519KeyPair,
+    object: &SnapshotObjectBytes,
+    (closure, reach): (&Closure, &Reach),
+) -> Result<Vec<u8>, CatalogError> {
+    let (head, server) = (&object.snapshot.head, &object.snapshot.server);
+    let session = catalog.session(&head.session)?.ok_or(CatalogError::Inconsistent("a snapshot has no session"))?;
+    let previous = catalog.newest_snapshot(&head.source)?;
+    let signed = receipt::sign(
+        Receipt {
+            version: 1,
+            snapshot: object.digest.to_vec(),
+            session: head.session.as_bytes().to_vec(),
+            subscription: head.subscription.as_bytes().to_vec(),
+            source: head.source.as_bytes().to_vec(),
+            sequence: head.sequence,
+            received_at_ns: server.received_at_ns,
+            previous: previous.map_or(Vec::new(), |previous| receipt::digest(&previous.receipt).to_vec()),
+            signer: Vec::new(),
+        },
+        key,
+    );
+    let row = SnapshotFacts {
+        session: head.session,
+        scope: session.scope,
+        agent: head.agent,
+        source: head.source,
+        sequence: head.sequence,
+        state: head.state,
+        root: closure.root,
+        server: server.clone(),
+        digest: object.digest,
+        receipt: signed.clone(),
+        verified_at_ns: 0,
+    };
+    catalog.insert_snapshot(&row)?;
+    catalog.add_to_day(&row)?;
+    catalog.release_uncommitted(&(catalog.uncommitted_rows()? & &closure.chunks))?;
+    catalog.set_reach(&head.source, reach)?;
+    catalog.mark_complete(&closure.newly_complete, closure.epoch)?;
+    catalog.set_session_state(session.row, SessionState::Committed)?;
+    Ok(signed)
+}

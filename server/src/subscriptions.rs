@@ -1,0 +1,231 @@
+//! All subscriptions of this server: opened when first used, one catalog and one writer each.
+//!
+//! It knows the folders; what is in them is `session::recover`'s and `store`'s.
+//!
+//! Invariant: a catalog is never made where the store holds packs or snapshots: a lost index is not an empty one (P6).
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::signature::Ed25519KeyPair;
+use common::id::{AgentId, ScopeId, SourceId, SubscriptionId};
+use parking_lot::Mutex;
+use proto::v1::SourceKind;
+
+use crate::catalog::file::Catalog;
+use crate::clock::{Clock, Random};
+use crate::contract::location::Location;
+use crate::contract::terms::Terms;
+use crate::session::error::SessionError;
+use crate::session::recover::{lock, recover};
+use crate::session::subscription::{SharedParts, Subscription};
+use crate::store::durable;
+use crate::store::error::StoreError;
+use crate::store::name::Folder;
+use crate::store::objects::Objects;
+
+/// Name of a catalog's file in its folder.
+const CATALOG_FILE: &str = "catalog.db";
+/// Name under which a catalog is made.
+const NEW_CATALOG_FILE: &str = "catalog.new";
+
+/// A source as the control store knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownSource {
+    /// Its id.
+    pub source: SourceId,
+    /// Its name on the order form.
+    pub name: String,
+    /// What it is.
+    pub kind: SourceKind,
+    /// The agent that reads it, if one does.
+    pub agent: Option<AgentId>,
+    /// That agent's scope.
+    pub scope: Option<ScopeId>,
+    /// That agent's machine.
+    pub host: String,
+}
+
+/// Asks for the terms of a subscription; `None` if there is no such.
+pub type TermsLookup = Arc<dyn Fn(&SubscriptionId) -> Result<Option<Terms>, SessionError> + Send + Sync>;
+/// Asks for the sources of a subscription.
+pub type SourcesLookup = Arc<dyn Fn(&SubscriptionId) -> Result<Vec<KnownSource>, SessionError> + Send + Sync>;
+
+/// Where things are, and who is asked about the contract.
+#[derive(Clone)]
+pub struct Settings {
+    /// Folder of the catalogs.
+    pub catalogs: PathBuf,
+    /// Folder of the staging files; on the file system of the store.
+    pub staging: PathBuf,
+    /// The declared place of the store.
+    pub location: Location,
+    /// Signs receipts.
+    pub key: Arc<Ed25519KeyPair>,
+    /// The contract.
+    pub terms: TermsLookup,
+    /// Names of sources.
+    pub sources: SourcesLookup,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Salts of packs.
+    pub random: Random,
+}
+
+type Slot = Arc<Mutex<Option<Arc<Subscription>>>>;
+
+/// All subscriptions of this server.
+pub struct Subscriptions {
+    settings: Settings,
+    objects: Objects,
+    slots: Mutex<HashMap<SubscriptionId, Slot>>,
+}
+
+impl Subscriptions {
+    /// Opens nothing yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the folders can't be made.
+    pub fn new(settings: Settings, objects: Objects) -> Result<Self, StoreError> {
+        durable::make_folder(objects.health(), &settings.catalogs)?;
+        durable::make_folder(objects.health(), &settings.staging)?;
+        Ok(Self { settings, objects, slots: Mutex::default() })
+    }
+
+    /// The object store.
+    pub fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// Where things are, and who is asked about the contract.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The terms of a subscription.
+    ///
+    /// # Errors
+    /// [`SessionError::NoSubscription`] if there are none.
+    pub fn terms(&self, subscription: &SubscriptionId) -> Result<Terms, SessionError> {
+        (self.settings.terms)(subscription)?.ok_or(SessionError::NoSubscription)
+    }
+
+    /// An open subscription; blocks while it recovers. The caller has made sure that it exists.
+    ///
+    /// # Errors
+    /// [`SessionError`]; the next call tries again.
+    pub fn get(&self, subscription: &SubscriptionId) -> Result<Arc<Subscription>, SessionError> {
+        let slot = Arc::clone(self.slots.lock().entry(*subscription).or_default());
+        let mut slot = slot.lock();
+        if let Some(open) = &*slot {
+            return Ok(Arc::clone(open));
+        }
+        let open = Arc::new(self.open(subscription)?);
+        *slot = Some(Arc::clone(&open));
+        Ok(open)
+    }
+
+    /// The subscriptions that have a catalog here or objects in the store.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn stored(&self) -> Result<Vec<SubscriptionId>, StoreError> {
+        let mut all = self.objects.subscriptions()?;
+        for name in durable::list(&self.settings.catalogs)? {
+            all.push(name.parse().map_err(|_| StoreError::Foreign(name))?);
+        }
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
+    }
+
+    /// The open subscriptions that nobody uses and that have no session are closed.
+    pub fn close_idle(&self) {
+        let slots: Vec<Slot> = self.slots.lock().values().cloned().collect();
+        for slot in slots {
+            let mut slot = slot.lock();
+            let idle = |open: &Arc<Subscription>| Arc::strong_count(open) == 1 && open.shared().live.lock().is_empty();
+            if slot.as_ref().is_some_and(idle) {
+                *slot = None;
+            }
+        }
+    }
+
+    /// Where a subscription's catalog is.
+    pub fn catalog_folder(&self, subscription: &SubscriptionId) -> PathBuf {
+        self.settings.catalogs.join(subscription.to_string())
+    }
+
+    fn open(&self, subscription: &SubscriptionId) -> Result<Subscription, SessionError> {
+        let folder = self.catalog_folder(subscription);
+        let health = self.objects.health();
+        durable::make_folder(health, &folder)?;
+        let lock = lock(&folder)?;
+        let parts = self.parts(subscription);
+        durable::make_folder(health, &parts.staging)?;
+        let has_catalog = parts.catalog_file.try_exists();
+        if !has_catalog.map_err(|error| StoreError::from_io("look for", parts.catalog_file.display(), error))? {
+            self.check_empty(subscription)?;
+            make_catalog(&self.objects, &folder)?;
+        }
+        let catalog = Catalog::open(&parts.catalog_file)?;
+        Subscription::start(recover(parts, catalog, self.settings.random.clone())?, lock)
+    }
+
+    /// What the parts of a subscription work with.
+    pub fn parts(&self, subscription: &SubscriptionId) -> SharedParts {
+        SharedParts {
+            subscription: *subscription,
+            objects: self.objects.clone(),
+            staging: self.settings.staging.join(subscription.to_string()),
+            catalog_file: self.catalog_folder(subscription).join(CATALOG_FILE),
+            key: Arc::clone(&self.settings.key),
+            country: self.settings.location.country.clone(),
+        }
+    }
+
+    fn check_empty(&self, subscription: &SubscriptionId) -> Result<(), SessionError> {
+        for folder in [Folder::Packs, Folder::Snapshots] {
+            if !self.objects.list(subscription, folder)?.is_empty() {
+                return Err(SessionError::NeedsRebuild("there is none, but the store is not empty".to_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes an empty catalog that is whole or absent.
+fn make_catalog(objects: &Objects, folder: &Path) -> Result<(), SessionError> {
+    let new = new_catalog_file(folder);
+    discard_catalog(&new)?;
+    Catalog::create(&new)?.checkpoint()?;
+    install_catalog(objects, folder)
+}
+
+/// The file under which the catalog of a folder is made.
+pub fn new_catalog_file(folder: &Path) -> PathBuf {
+    folder.join(NEW_CATALOG_FILE)
+}
+
+/// Removes a catalog's file with its log.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn discard_catalog(file: &Path) -> Result<(), StoreError> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut path = file.as_os_str().to_owned();
+        path.push(suffix);
+        crate::store::packer::discard(Path::new(&path))?;
+    }
+    Ok(())
+}
+
+/// Gives a catalog that was made, checkpointed and closed its final name, which must be free.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn install_catalog(objects: &Objects, folder: &Path) -> Result<(), SessionError> {
+    durable::move_new(&new_catalog_file(folder), &folder.join(CATALOG_FILE))?;
+    Ok(durable::sync_folder(objects.health(), folder)?)
+}
