@@ -138,7 +138,8 @@ impl Intake {
         frames: &[CheckedFrame],
         ceiling: &Ceiling,
     ) -> Result<(), IntakeError> {
-        let (wanted, batch) = self.select(session.scope, frames)?;
+        let wanted = self.select(session.scope, frames)?;
+        let batch = total(wanted.iter().map(|(_, charged)| *charged));
         self.account.try_add(&batch, ceiling).map_err(IntakeError::Exceeded)?;
         for (at, (frame, _)) in wanted.iter().enumerate() {
             if let Err(error) = self.write(session, frame) {
@@ -149,25 +150,24 @@ impl Intake {
         Ok(())
     }
 
-    /// The frames to be stored, each with what it adds to the account; and the sum.
+    /// The frames to be stored, each with what it adds to the account.
     fn select<'a>(
         &self,
         scope: u32,
         frames: &'a [CheckedFrame],
-    ) -> Result<(Vec<(&'a CheckedFrame, Uncommitted)>, Uncommitted), CatalogError> {
+    ) -> Result<Vec<(&'a CheckedFrame, Uncommitted)>, CatalogError> {
         let mut wanted = Vec::with_capacity(frames.len());
         let mut seen = HashSet::new();
         for frame in frames {
-            let entry = &frame.entry;
-            if self.pending.contains(&(scope, entry.id)) || !seen.insert(entry.id) {
+            let id = frame.entry.id;
+            if self.pending.contains(&(scope, id)) || !seen.insert(id) {
                 continue;
             }
-            if let Some(charged) = self.charge(scope, entry)? {
+            if let Some(charged) = self.charge(scope, &frame.entry)? {
                 wanted.push((frame, charged));
             }
         }
-        let sum = total(wanted.iter().map(|(_, charged)| *charged));
-        Ok((wanted, sum))
+        Ok(wanted)
     }
 
     fn write(&mut self, session: &SessionFacts, frame: &CheckedFrame) -> Result<(), StoreError> {
