@@ -1,5 +1,6 @@
 //! The agent: backup pipeline, sources, restore and local state. `main.rs` is a thin shell around it.
 
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod durable;

@@ -119,7 +119,13 @@ pub const DURABLE_EVERY_BYTES: u64 = 8 << 20;
 /// Longest time before the server makes a session's frames durable and says so, in milliseconds.
 pub const DURABLE_EVERY_MS: u64 = 2_000;
 /// Frames sent and not yet durable that an agent keeps for sending again, in bytes.
-pub const UNACKNOWLEDGED_BYTES_MAX: u64 = 64 << 20;
+pub const UNACKNOWLEDGED_BYTES_MAX: u64 = 32 << 20;
+/// Largest table or index of the agent's memory that is read, in bytes (24 bytes per entry).
+pub const MEMORY_FILE_BYTES_MAX: usize = 4 << 30;
+/// Threads that an agent seals on.
+pub const WORKERS_MAX: usize = 8;
+/// Tree nodes that an agent without a memory asks for at once.
+pub const FETCH_NODES_AT_ONCE: usize = 256;
 /// Most `valid except` ids in the answer to Open.
 pub const RELAY_IDS_MAX: usize = 65_536;
 

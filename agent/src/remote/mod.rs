@@ -7,10 +7,12 @@
 //! Invariant: every call has a deadline, every stream an idle limit.
 
 pub mod account;
+pub mod backup;
 pub mod restore;
 pub mod retry;
 pub mod signers;
 pub mod tls;
+pub mod transfer;
 
 use std::fmt;
 use std::time::Duration;

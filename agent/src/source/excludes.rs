@@ -2,6 +2,8 @@
 //!
 //! It does not walk. Parents are matched before their children, so a pattern is only tried on the path itself.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -66,6 +68,30 @@ impl Excludes {
     pub fn is_marker(&self, name: &[u8], tag_start: impl FnOnce() -> Vec<u8>) -> bool {
         self.markers.iter().any(|marker| marker == name)
             || (self.caches && name == CACHE_TAG_NAME && tag_start().starts_with(CACHE_TAG_SIGNATURE))
+    }
+}
+
+/// Which unreadable items a set accepts, by their path from `/`.
+pub struct Acceptance {
+    rules: Gitignore,
+    roots: Vec<PathBuf>,
+}
+
+impl Acceptance {
+    /// The rules of `set`.
+    ///
+    /// # Errors
+    /// [`InvalidPattern`].
+    pub fn new(set: &FileSet) -> Result<Self, InvalidPattern> {
+        let roots = set.paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        Ok(Self { rules: compile(&set.accept_unreadable)?, roots })
+    }
+
+    /// True if the item at `path` (no leading slash) may be left out of a complete snapshot.
+    pub fn accepts(&self, path: &[u8]) -> bool {
+        let path = Path::new("/").join(Path::new(OsStr::from_bytes(path)));
+        let mut below = self.roots.iter().filter_map(|root| path.strip_prefix(root).ok());
+        !self.rules.is_empty() && below.any(|path| self.rules.matched_path_or_any_parents(path, false).is_ignore())
     }
 }
 

@@ -4,6 +4,7 @@
 //!
 //! Invariant: a component that was replaced by a symbolic link since the walk is an error, not a way out of the tree.
 
+use common::tree::xattrs::Xattr;
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use crate::source::metadata::{Stat, Xattr, xattrs_of_path};
+use crate::source::metadata::{Stat, xattrs_of_path};
 
 /// Longest piece of a path that is given to one call, in bytes; the system's own limit is 4,096.
 const STEP_BYTES_MAX: usize = 3_072;

@@ -7,6 +7,7 @@ use std::ffi::CStr;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use common::tree::xattrs::Xattr;
 use rustix::buffer::{SpareCapacity, spare_capacity};
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp};
 use rustix::io::Errno;
@@ -123,9 +124,6 @@ fn nanoseconds(time: &StatxTimestamp) -> i64 {
     time.tv_sec.saturating_mul(1_000_000_000).saturating_add(i64::from(time.tv_nsec))
 }
 
-/// One extended attribute.
-pub type Xattr = (Vec<u8>, Vec<u8>);
-
 /// Extended attributes of an open file or directory, sorted by name; ACLs are among them.
 ///
 /// # Errors
@@ -164,12 +162,12 @@ fn collect(
     for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         let mut value = Vec::with_capacity(XATTR_VALUE_BYTES_MAX);
         match get(name, spare_capacity(&mut value)) {
-            Ok(_) => found.push((name.to_vec(), value.as_slice().to_vec())),
+            Ok(_) => found.push(Xattr { name: name.to_vec(), value: value.as_slice().to_vec() }),
             Err(Errno::NODATA) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    found.sort_unstable();
+    found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 
@@ -235,6 +233,6 @@ mod tests {
         assert_eq!((stat.kind, stat.size, stat.links), (FileKind::File, 1 << 20, 1));
         assert!(stat.may_have_holes());
         assert_eq!(Stat::at(&handle, c"").unwrap().kind, FileKind::Directory);
-        assert!(xattrs_of_handle(&handle).unwrap().iter().all(|(name, _)| name != b"user.x"));
+        assert!(xattrs_of_handle(&handle).unwrap().iter().all(|xattr| xattr.name != b"user.x"));
     }
 }

@@ -10,7 +10,11 @@ use std::path::{Path, PathBuf};
 
 use common::id::SourceId;
 
+pub mod by_id;
 pub mod identity;
+pub mod journal;
+pub mod memory;
+pub mod receipts;
 
 /// Where the identity is kept.
 pub fn identity_path(state: &Path) -> PathBuf {

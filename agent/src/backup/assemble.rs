@@ -1,0 +1,335 @@
+//! The new tree, from the plan in key order and the results of the jobs.
+//!
+//! It seals and hands over the tree's nodes, and writes the agent's memory beside them. It reads no file.
+//!
+//! Invariant: a node leaves after everything that it refers to.
+//! Invariant: a file that went away or could not be read has no entry; a further name of it then becomes its first.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use common::frame::Chunk;
+use common::id::ChunkId;
+use common::keys::ChunkKind;
+use common::limits::XATTRS_INLINE_BYTES_MAX;
+use common::tree::builder::{BuiltTree, TreeBuilder};
+use common::tree::content::{Content, Extent};
+use common::tree::entry::{Entry, EntryKind, FileContent};
+use common::tree::extents::ContentWriter;
+use common::tree::node::{LeafReader, Node};
+use common::tree::path::EntryKey;
+use common::tree::xattrs::{Xattr, Xattrs, encode_xattrs};
+use crossbeam_channel::Receiver;
+
+use crate::backup::BackupError;
+use crate::backup::compare::{Planned, entry_of, row_of};
+use crate::backup::content::malformed;
+use crate::backup::job::{Candidate, FileResult, Group, Job, JobResult, LaidChunk, Place, ReadFile, Segment, extents};
+use crate::backup::previous::decode;
+use crate::backup::progress::Progress;
+use crate::backup::seal::Press;
+use crate::backup::work::Shared;
+use crate::source::SkippedItem;
+use crate::source::metadata::Owners;
+use crate::state::memory::{Recorder, Row};
+
+/// Jobs made here, for further names whose first one went away; they do not collide with those of the comparison.
+const FIRST_OWN_JOB: u32 = 1 << 31;
+
+/// What was assembled.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The tree.
+    pub tree: BuiltTree,
+    /// Files that changed while they were read.
+    pub files_fuzzy: u64,
+    /// Files that went away after they were listed.
+    pub files_vanished: u64,
+    /// What could not be read.
+    pub skipped: Vec<SkippedItem>,
+}
+
+/// A finished job, kept for later files with the same content.
+struct Finished {
+    chunks: Vec<LaidChunk>,
+    files: Vec<Option<FileResult>>,
+    /// Where each file's data starts in the stream, and its length; for files with equal content.
+    laid: Vec<Option<(u64, u64)>>,
+}
+
+/// What the sink of the tree needs, apart from the builder that calls it.
+struct Out<'r, 'k, 'm> {
+    shared: &'r Shared<'k>,
+    press: RefCell<Press>,
+    recorder: RefCell<Recorder<'m>>,
+}
+
+impl Out<'_, '_, '_> {
+    /// Hands over a node that the server may not have.
+    fn node(&self, node: &Node) -> Result<(), BackupError> {
+        self.recorder.borrow_mut().add(node)?;
+        let shared = self.shared;
+        let is_old = shared.known.memory().is_some_and(|memory| memory.has_node(&node.id));
+        if (is_old && !shared.known.is_missing(&node.id)) || !shared.upload.claim(&node.id) {
+            return Ok(());
+        }
+        shared.upload.wait_handed(&node.children, |id| shared.known.is_stored(id).unwrap_or(false))?;
+        self.seal(node.kind, node.id, &node.children, &node.plaintext)
+    }
+
+    fn seal(&self, kind: ChunkKind, id: ChunkId, children: &[ChunkId], plaintext: &[u8]) -> Result<(), BackupError> {
+        let frame = self.press.borrow_mut().seal(&Chunk { kind, id, children, plaintext })?;
+        Ok(self.shared.upload.put(&id, frame)?)
+    }
+
+    /// Lays a few bytes outside of any job: attributes too large for an entry.
+    fn lay(&self, bytes: &[u8]) -> Result<Vec<Extent>, BackupError> {
+        let id = self.shared.keys.id.chunk_id(ChunkKind::Data, &[], bytes);
+        if !self.shared.known.is_stored(&id)? && self.shared.upload.claim(&id) {
+            Progress::add(&self.shared.progress.bytes_laid, bytes.len() as u64);
+            Progress::add(&self.shared.progress.data_frames_sent, 1);
+            self.seal(ChunkKind::Data, id, &[], bytes)?;
+        }
+        Ok(vec![Extent { chunk: Some(id), offset: 0, bytes: bytes.len() as u64 }])
+    }
+}
+
+/// What the assembly takes in.
+pub struct Inputs<'r, 'k> {
+    /// Shared by all threads.
+    pub shared: &'r Shared<'k>,
+    /// The plan, in key order.
+    pub plan: Receiver<Vec<Planned>>,
+    /// Finished jobs.
+    pub results: Receiver<Option<JobResult>>,
+    /// Names of owners.
+    pub owners: &'r Owners,
+    /// The clock at the start of the run, less the time in which a change may go unseen.
+    pub racy_from_ns: i64,
+}
+
+/// Builds the tree.
+///
+/// # Errors
+/// [`BackupError::Stopped`] if another thread failed and said why; or what failed here.
+pub fn assemble<'m>(
+    inputs: Inputs<'_, '_>,
+    press: Press,
+    recorder: Recorder<'m>,
+) -> Result<(Assembled, Recorder<'m>), BackupError> {
+    let shared = inputs.shared;
+    let out = Out { shared, press: RefCell::new(press), recorder: RefCell::new(recorder) };
+    let builder = TreeBuilder::new(&shared.keys.id, &shared.keys.boundary, |node: Node| out.node(&node));
+    let mut assembler = Assembler {
+        inputs: &inputs,
+        out: &out,
+        finished: HashMap::new(),
+        moved: HashMap::new(),
+        next_job: FIRST_OWN_JOB,
+        files_fuzzy: 0,
+        files_vanished: 0,
+        skipped: Vec::new(),
+    };
+    let tree = assembler.run(builder)?;
+    let Assembler { files_fuzzy, files_vanished, skipped, .. } = assembler;
+    let Out { recorder, .. } = out;
+    Ok((Assembled { tree, files_fuzzy, files_vanished, skipped }, recorder.into_inner()))
+}
+
+struct Assembler<'a, 'r, 'k, 'm> {
+    inputs: &'a Inputs<'r, 'k>,
+    out: &'a Out<'r, 'k, 'm>,
+    finished: HashMap<u32, Finished>,
+    /// First names of files with several that have no entry, and the name that took their place.
+    moved: HashMap<EntryKey, Option<EntryKey>>,
+    next_job: u32,
+    files_fuzzy: u64,
+    files_vanished: u64,
+    skipped: Vec<SkippedItem>,
+}
+
+impl Assembler<'_, '_, '_, '_> {
+    fn run<S>(&mut self, mut builder: TreeBuilder<'_, S>) -> Result<BuiltTree, BackupError>
+    where
+        S: FnMut(Node) -> Result<(), BackupError>,
+    {
+        let inputs = self.inputs;
+        for batch in &inputs.plan {
+            for planned in batch {
+                self.planned(planned, &mut builder)?;
+            }
+        }
+        // The plan also ends when its writer failed: nothing may then look like a whole tree.
+        if inputs.shared.failure.lock().is_some() {
+            return Err(BackupError::Stopped);
+        }
+        Ok(builder.finish()?)
+    }
+
+    fn planned<S>(&mut self, planned: Planned, builder: &mut TreeBuilder<'_, S>) -> Result<(), BackupError>
+    where
+        S: FnMut(Node) -> Result<(), BackupError>,
+    {
+        let (key, entry, row) = match planned {
+            Planned::Leaf(at) => return self.leaf(at, builder),
+            Planned::Entry(key, entry, row) => (key, *entry, row),
+            Planned::EntryWithXattrs(key, mut entry, row, xattrs) => {
+                entry.xattrs = self.xattrs(xattrs)?;
+                (key, *entry, row)
+            }
+            Planned::File { key, job, file, has_links } => match self.file(&key, job, file)? {
+                Some((entry, row)) => (key, entry, row),
+                None if has_links => {
+                    self.moved.insert(key, None);
+                    return Ok(());
+                }
+                None => return Ok(()),
+            },
+            Planned::HardLink { key, to, candidate } => match self.hard_link(&key, to, *candidate)? {
+                Some((entry, row)) => (key, entry, row),
+                None => return Ok(()),
+            },
+        };
+        self.out.recorder.borrow_mut().row(row);
+        Ok(builder.push(&key, &entry)?)
+    }
+
+    /// Takes over a leaf of the last tree, whole if the new tree has a boundary there too.
+    fn leaf<S>(&mut self, at: usize, builder: &mut TreeBuilder<'_, S>) -> Result<(), BackupError>
+    where
+        S: FnMut(Node) -> Result<(), BackupError>,
+    {
+        let memory = self.inputs.shared.known.memory().ok_or(BackupError::Stopped)?;
+        let leaf = memory.leaf(at)?;
+        if builder.at_leaf_boundary() {
+            let mut reader = LeafReader::open(&leaf).map_err(malformed)?;
+            while reader.advance().map_err(malformed)?.is_some() {}
+            if builder.push_unchanged_leaf(&leaf, &reader.summary())? {
+                return Ok(self.out.recorder.borrow_mut().keep_leaf(memory, at, &leaf)?);
+            }
+        }
+        for (key, entry, row) in decode(&leaf, memory.rows(at))? {
+            let key = EntryKey::from_encoded(&key).map_err(|_| BackupError::Stopped)?;
+            self.out.recorder.borrow_mut().row(row);
+            builder.push(&key, &entry)?;
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, key: &EntryKey, job: u32, file: u32) -> Result<Option<(Entry, Row)>, BackupError> {
+        let finished = self.finished(job)?;
+        let result = finished.files.get_mut(file as usize).and_then(Option::take);
+        let progress = &self.inputs.shared.progress;
+        Progress::add(&progress.files_done, 1);
+        match result {
+            Some(FileResult::Read(read)) => {
+                Progress::add(&progress.bytes_done, read.stat.size);
+                self.read_file(job, *read).map(Some)
+            }
+            Some(FileResult::Skipped(item)) => {
+                self.skipped.push(item);
+                Ok(None)
+            }
+            Some(FileResult::Gone) => {
+                self.files_vanished += 1;
+                Ok(None)
+            }
+            None => {
+                tracing::error!(path = %String::from_utf8_lossy(&key.path()), "a job gave no result for a file");
+                Err(BackupError::Stopped)
+            }
+        }
+    }
+
+    fn read_file(&mut self, job: u32, read: ReadFile) -> Result<(Entry, Row), BackupError> {
+        let size = read.stat.size;
+        let content = match read.place {
+            Place::Known(content) => self.content(content)?,
+            Place::SameAs { job, file } => {
+                let other = self.finished(job)?;
+                let laid = other.laid.get(file as usize).copied().flatten();
+                let (start, bytes) = laid.filter(|(_, bytes)| *bytes == size).ok_or(BackupError::Stopped)?;
+                Content::Inline(extents(&other.chunks, start, &[Segment { bytes, is_hole: false }]))
+            }
+            Place::Laid { start, segments } => {
+                let dense = [Segment { bytes: size, is_hole: false }];
+                let segments = segments.as_deref().unwrap_or(if size > 0 { &dense } else { &[] });
+                let extents = extents(&self.finished(job)?.chunks, start, segments);
+                self.content(Content::Inline(extents))?
+            }
+        };
+        self.files_fuzzy += u64::from(read.fuzzy);
+        let file = FileContent { size, digest: read.digest, fuzzy: read.fuzzy, content };
+        let mut entry = entry_of(&read.stat, EntryKind::File(file), self.inputs.owners);
+        entry.xattrs = self.xattrs(read.xattrs)?;
+        let row = if read.fuzzy { Row::UNKNOWN } else { row_of(&read.stat, self.inputs.racy_from_ns) };
+        Ok((entry, row))
+    }
+
+    /// Extents as an entry can hold them: many go into nodes of their own.
+    fn content(&self, content: Content) -> Result<Content, BackupError> {
+        let Content::Inline(extents) = content else { return Ok(content) };
+        let keys = self.inputs.shared.keys;
+        let mut writer = ContentWriter::new(&keys.id, &keys.boundary, |node: Node| self.out.node(&node));
+        for extent in extents {
+            writer.push(extent)?;
+        }
+        Ok(writer.finish()?)
+    }
+
+    fn xattrs(&self, xattrs: Vec<Xattr>) -> Result<Xattrs, BackupError> {
+        let encoded = encode_xattrs(&xattrs);
+        if encoded.len() <= XATTRS_INLINE_BYTES_MAX {
+            return Ok(Xattrs::Inline(xattrs));
+        }
+        Ok(Xattrs::Extents(self.out.lay(&encoded)?))
+    }
+
+    /// One more name; if the first name has no entry, this one is read and takes its place.
+    fn hard_link(
+        &mut self,
+        key: &EntryKey,
+        to: EntryKey,
+        candidate: Candidate,
+    ) -> Result<Option<(Entry, Row)>, BackupError> {
+        let to = match self.moved.get(&to) {
+            None => to,
+            Some(Some(instead)) => instead.clone(),
+            Some(None) => {
+                self.next_job += 1;
+                let job = self.next_job;
+                let group = Group { number: job, turn: 0, files: vec![candidate] };
+                self.inputs.shared.desk.submit(Job::Group(group));
+                let entry = self.file(key, job, 0)?;
+                if entry.is_some() {
+                    self.moved.insert(to, Some(key.clone()));
+                }
+                return Ok(entry);
+            }
+        };
+        let entry = entry_of(&candidate.stat, EntryKind::HardLink { to }, self.inputs.owners);
+        Ok(Some((entry, row_of(&candidate.stat, self.inputs.racy_from_ns))))
+    }
+
+    /// A finished job; waits for it.
+    fn finished(&mut self, job: u32) -> Result<&mut Finished, BackupError> {
+        while !self.finished.contains_key(&job) {
+            let Ok(Some(result)) = self.inputs.results.recv() else { return Err(BackupError::Stopped) };
+            let laid = result.files.iter().map(laid_dense).collect();
+            let files = result.files.into_iter().map(Some).collect();
+            self.finished.insert(result.number, Finished { chunks: result.chunks, files, laid });
+        }
+        self.finished.get_mut(&job).ok_or(BackupError::Stopped)
+    }
+}
+
+/// Where a file without holes stands in its stream.
+fn laid_dense(result: &FileResult) -> Option<(u64, u64)> {
+    match result {
+        FileResult::Read(read) => match &read.place {
+            Place::Laid { start, segments: None } => Some((*start, read.stat.size)),
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,441 @@
+//! The walk beside the last tree: what is unchanged, what is to be read, what is gone.
+//!
+//! It merges two sorted streams, opens no file, and hands over a plan in key order.
+//!
+//! Invariant: unchanged means: same kind, size, mtime, ctime, inode and device as when it was read, and that was at least two seconds
+//! after its last change (others have no row in the memory).
+//! Invariant: no job stays open for longer than the plan's queue is, so the reader of the plan never waits for a job that was not
+//! submitted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use common::limits::SMALL_FILE_BYTES;
+use common::tree::entry::{DeviceNumber, Entry, EntryKind, Owner};
+use common::tree::path::EntryKey;
+use common::tree::xattrs::{Xattr, Xattrs};
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::backup::BackupError;
+use crate::backup::buffers::BUFFER_BYTES;
+use crate::backup::job::{Candidate, Group, Job};
+use crate::backup::previous::Previous;
+use crate::backup::progress::Progress;
+use crate::backup::work::Shared;
+use crate::source::files::{Item, Listing, join};
+use crate::source::handles::Handles;
+use crate::source::metadata::{FileKind, Owners, Stat};
+use crate::source::{SkipReason, SkippedItem, is_gone};
+use crate::state::memory::Row;
+
+/// Items of one batch of the plan.
+const PLAN_BATCH_ITEMS: usize = 256;
+/// Batches of the plan that wait to be assembled.
+pub const PLAN_BATCHES_MAX: usize = 64;
+/// Planned items after which an open group is submitted; well below what the plan's queue holds.
+const GROUP_SPAN_ITEMS_MAX: usize = PLAN_BATCH_ITEMS * PLAN_BATCHES_MAX / 4;
+/// Bytes from which a group may end at a directory.
+const GROUP_BYTES_MIN: u64 = 3 << 20;
+/// Bytes at which it must.
+const GROUP_BYTES_MAX: u64 = BUFFER_BYTES as u64 - 2 * SMALL_FILE_BYTES;
+/// One directory in this many may start a group.
+const GROUP_BOUNDARY_ONE_IN: u32 = 4;
+const GROUP_BOUNDARY_LEVEL: u8 = 0x40;
+const RACY_NS: i64 = 2_000_000_000;
+
+/// What stands next in the new tree.
+#[derive(Debug)]
+pub enum Planned {
+    /// A leaf of the last tree, whole.
+    Leaf(usize),
+    /// An entry that is known already.
+    Entry(EntryKey, Box<Entry>, Row),
+    /// Attributes too large for an entry come with it, to be laid.
+    EntryWithXattrs(EntryKey, Box<Entry>, Row, Vec<Xattr>),
+    /// A file that a job reads.
+    File {
+        /// Where it stands.
+        key: EntryKey,
+        /// The job.
+        job: u32,
+        /// Which of its files.
+        file: u32,
+        /// True if it has other names.
+        has_links: bool,
+    },
+    /// One more name of a file.
+    HardLink {
+        /// Where it stands.
+        key: EntryKey,
+        /// The first name.
+        to: EntryKey,
+        /// What the walk saw, in case the first name went away.
+        candidate: Box<Candidate>,
+    },
+}
+
+/// What the comparison counted.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Tally {
+    /// Regular files.
+    pub files: u64,
+    /// Directories.
+    pub directories: u64,
+    /// Anything else.
+    pub others: u64,
+    /// Files that the last tree did not have.
+    pub files_new: u64,
+    /// Files that are not as they were.
+    pub files_changed: u64,
+    /// Files that are as they were.
+    pub files_unchanged: u64,
+    /// Files that are not there any more.
+    pub files_deleted: u64,
+}
+
+/// Compares on its own thread.
+pub struct Comparer<'r> {
+    shared: &'r Shared<'r>,
+    previous: Previous<'r>,
+    /// True while nothing of the current leaf was handed over: it may still go as a whole.
+    leaf_is_clean: bool,
+    plan: Sender<Vec<Planned>>,
+    batch: Vec<Planned>,
+    planned: usize,
+    group: Group,
+    group_bytes: u64,
+    group_opened_at: usize,
+    next_job: u32,
+    links: HashMap<(u64, u64), EntryKey>,
+    handles: Handles,
+    owners: Arc<Owners>,
+    racy_from_ns: i64,
+    skipped: Vec<SkippedItem>,
+    tally: Tally,
+}
+
+impl<'r> Comparer<'r> {
+    /// A comparison that hands its plan to `plan`. `started_at_ns` is the clock at the start of the run.
+    ///
+    /// # Errors
+    /// If the memory cannot be read.
+    pub fn new(
+        shared: &'r Shared<'r>,
+        plan: Sender<Vec<Planned>>,
+        owners: Arc<Owners>,
+        started_at_ns: i64,
+    ) -> Result<Self, BackupError> {
+        Ok(Self {
+            previous: Previous::new(&shared.known)?,
+            shared,
+            leaf_is_clean: true,
+            plan,
+            batch: Vec::new(),
+            planned: 0,
+            group: Group { number: 0, turn: 0, files: Vec::new() },
+            group_bytes: 0,
+            group_opened_at: 0,
+            next_job: 0,
+            links: HashMap::new(),
+            handles: Handles::default(),
+            owners,
+            racy_from_ns: racy_from(started_at_ns),
+            skipped: Vec::new(),
+            tally: Tally::default(),
+        })
+    }
+
+    /// Compares everything that the walk hands over; what could not be seen, and the counts.
+    ///
+    /// # Errors
+    /// If the memory cannot be read.
+    pub fn run(mut self, batches: &Receiver<Vec<Listing>>) -> Result<(Vec<SkippedItem>, Tally), BackupError> {
+        for batch in batches {
+            if self.shared.failure.lock().is_some() {
+                break;
+            }
+            for mut listing in batch {
+                self.skipped.append(&mut listing.skipped);
+                self.listing(&listing)?;
+            }
+        }
+        while self.previous.peek().is_some() {
+            self.pass_deleted()?;
+        }
+        self.submit_group();
+        self.hand_over();
+        Ok((self.skipped, self.tally))
+    }
+
+    fn listing(&mut self, listing: &Listing) -> Result<(), BackupError> {
+        let mut key = directory_key(&listing.directory);
+        let prefix_bytes = key.len();
+        for item in &listing.items {
+            key.truncate(prefix_bytes);
+            key.extend_from_slice(listing.name(item));
+            while self.previous.peek().is_some_and(|(old, _)| old < key.as_slice()) {
+                self.pass_deleted()?;
+            }
+            self.count(&item.stat);
+            let is_old = self.previous.peek().is_some_and(|(old, _)| old == key.as_slice());
+            if is_old && self.is_unchanged(&key, &item.stat) {
+                self.pass_unchanged(&item.stat)?;
+                continue;
+            }
+            self.disturb()?;
+            if item.stat.kind == FileKind::File {
+                let counter = if is_old { &mut self.tally.files_changed } else { &mut self.tally.files_new };
+                *counter += 1;
+            }
+            if is_old {
+                self.pass()?;
+            }
+            self.changed(listing, item, &key)?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, stat: &Stat) {
+        match stat.kind {
+            FileKind::File => self.tally.files += 1,
+            FileKind::Directory => self.tally.directories += 1,
+            _ => self.tally.others += 1,
+        }
+    }
+
+    /// True if the entry that the cursor stands at is what the walk saw.
+    fn is_unchanged(&mut self, key: &[u8], stat: &Stat) -> bool {
+        let Some((_, old)) = self.previous.peek() else { return false };
+        let row = self.previous.row();
+        let is_file = stat.kind == FileKind::File;
+        let same = row.ctime_ns == stat.ctime_ns
+            && row.inode == stat.inode
+            && row.device == stat.device
+            && old.mtime_ns == stat.mtime_ns
+            && old.is_directory == (stat.kind == FileKind::Directory)
+            && old.is_file == is_file
+            && (!is_file || old.size == stat.size);
+        if same && is_file && stat.links > 1 {
+            // Its first name stays its first name; further ones go the long way, which reads nothing either.
+            return self.first_name(key, stat).is_none();
+        }
+        same
+    }
+
+    /// The first name of a file with several, if it is not this one.
+    fn first_name(&mut self, key: &[u8], stat: &Stat) -> Option<EntryKey> {
+        let first = self.links.entry((stat.device, stat.inode)).or_insert_with(|| entry_key(key));
+        (first.as_bytes() != key).then(|| first.clone())
+    }
+
+    fn pass_unchanged(&mut self, stat: &Stat) -> Result<(), BackupError> {
+        if stat.kind == FileKind::File {
+            self.tally.files_unchanged += 1;
+            Progress::add(&self.shared.progress.files_done, 1);
+            Progress::add(&self.shared.progress.bytes_done, stat.size);
+        }
+        if !self.leaf_is_clean {
+            let at = self.previous.position();
+            let (key, entry, row) = self.previous.decode_one(at)?;
+            self.push(Planned::Entry(entry_key(&key), Box::new(entry), row));
+        }
+        self.pass()
+    }
+
+    fn pass_deleted(&mut self) -> Result<(), BackupError> {
+        self.disturb()?;
+        self.tally.files_deleted += u64::from(self.previous.peek().is_some_and(|(_, old)| old.is_file));
+        self.pass()
+    }
+
+    /// Goes past the entry of the last tree; at the end of its leaf, hands the leaf over if it is still clean.
+    fn pass(&mut self) -> Result<(), BackupError> {
+        let leaf = self.previous.leaf();
+        if self.previous.advance() {
+            if self.leaf_is_clean {
+                self.push(Planned::Leaf(leaf));
+            }
+            self.previous.enter_leaf(&self.shared.known)?;
+            self.leaf_is_clean = true;
+        }
+        Ok(())
+    }
+
+    /// Something differs here: the entries passed so far go one by one, and so do those that follow in this leaf.
+    fn disturb(&mut self) -> Result<(), BackupError> {
+        let passed = self.previous.position();
+        if !self.leaf_is_clean || passed == 0 && self.previous.peek().is_none() {
+            return Ok(());
+        }
+        self.leaf_is_clean = false;
+        for at in 0..passed {
+            let (key, entry, row) = self.previous.decode_one(at)?;
+            self.push(Planned::Entry(entry_key(&key), Box::new(entry), row));
+        }
+        Ok(())
+    }
+
+    fn changed(&mut self, listing: &Listing, item: &Item, key: &[u8]) -> Result<(), BackupError> {
+        let name = listing.name(item);
+        let entry_key = entry_key(key);
+        if item.stat.kind != FileKind::File {
+            self.not_a_file(listing, item, entry_key);
+            return Ok(());
+        }
+        let candidate = Candidate { directory: listing.directory.clone(), name: name.into(), stat: item.stat };
+        if item.stat.links > 1
+            && let Some(to) = self.first_name(key, &item.stat)
+        {
+            self.push(Planned::HardLink { key: entry_key, to, candidate: Box::new(candidate) });
+            return Ok(());
+        }
+        let has_links = item.stat.links > 1;
+        if item.stat.size >= SMALL_FILE_BYTES {
+            let job = self.new_job();
+            self.push(Planned::File { key: entry_key, job, file: 0, has_links });
+            self.shared.desk.submit(Job::Large { number: job, file: candidate });
+            return Ok(());
+        }
+        self.prepare_group(&candidate);
+        let (job, file) = (self.group.number, u32::try_from(self.group.files.len()).unwrap_or(u32::MAX));
+        self.group_bytes += item.stat.size;
+        self.group.files.push(candidate);
+        self.push(Planned::File { key: entry_key, job, file, has_links });
+        Ok(())
+    }
+
+    /// Opens a group if none is, after ending one that is full or reached a boundary.
+    fn prepare_group(&mut self, next: &Candidate) {
+        if let Some(last) = self.group.files.last() {
+            let enters_directory = last.directory != next.directory;
+            let is_boundary = enters_directory
+                && self.group_bytes >= GROUP_BYTES_MIN
+                && self.shared.keys.boundary.hash(GROUP_BOUNDARY_LEVEL, &[&next.directory])
+                    < u32::MAX / GROUP_BOUNDARY_ONE_IN;
+            if is_boundary || self.group_bytes + next.stat.size > GROUP_BYTES_MAX {
+                self.submit_group();
+            }
+        }
+        if self.group.files.is_empty() {
+            self.group.number = self.new_job();
+            self.group_opened_at = self.planned;
+        }
+    }
+
+    fn submit_group(&mut self) {
+        if self.group.files.is_empty() {
+            return;
+        }
+        let files = std::mem::take(&mut self.group.files);
+        self.group_bytes = 0;
+        self.shared.desk.submit(Job::Group(Group { number: self.group.number, turn: 0, files }));
+    }
+
+    fn new_job(&mut self) -> u32 {
+        self.next_job += 1;
+        self.next_job
+    }
+
+    fn not_a_file(&mut self, listing: &Listing, item: &Item, key: EntryKey) {
+        let (directory, name) = (&listing.directory, listing.name(item));
+        let stat = &item.stat;
+        let number = || DeviceNumber { major: stat.rdev.0, minor: stat.rdev.1 };
+        let kind = match stat.kind {
+            FileKind::Symlink => match self.handles.link_target(directory, name) {
+                Ok(target) => EntryKind::Symlink { target },
+                Err(error) => return self.skip(directory, name, &error),
+            },
+            FileKind::Fifo => EntryKind::Fifo,
+            FileKind::Socket => EntryKind::Socket,
+            FileKind::CharDevice => EntryKind::CharDevice(number()),
+            FileKind::BlockDevice => EntryKind::BlockDevice(number()),
+            FileKind::Directory | FileKind::File => EntryKind::Directory,
+        };
+        let xattrs = match self.handles.xattrs(directory, name) {
+            Ok(xattrs) => xattrs,
+            Err(error) if is_gone(&error) && kind != EntryKind::Directory => return,
+            // The item itself is kept: a directory carries what is below it.
+            Err(error) => {
+                if !is_gone(&error) {
+                    self.skip(directory, name, &error);
+                }
+                Vec::new()
+            }
+        };
+        let entry = Box::new(entry_of(stat, kind, &self.owners));
+        let row = self.row_of(stat);
+        self.push(if xattrs.is_empty() {
+            Planned::Entry(key, entry, row)
+        } else {
+            Planned::EntryWithXattrs(key, entry, row, xattrs)
+        });
+    }
+
+    fn row_of(&self, stat: &Stat) -> Row {
+        row_of(stat, self.racy_from_ns)
+    }
+
+    fn skip(&mut self, directory: &[u8], name: &[u8], error: &std::io::Error) {
+        if !is_gone(error) {
+            let (path, reason) = (join(directory, name), SkipReason::of(error));
+            self.skipped.push(SkippedItem { path, reason, detail: error.to_string(), accepted: false });
+        }
+    }
+
+    fn push(&mut self, planned: Planned) {
+        self.batch.push(planned);
+        self.planned += 1;
+        if self.planned - self.group_opened_at >= GROUP_SPAN_ITEMS_MAX {
+            self.submit_group();
+        }
+        if self.batch.len() >= PLAN_BATCH_ITEMS {
+            self.hand_over();
+        }
+    }
+
+    /// A plan that nobody reads any more belongs to a run that failed; who failed said why.
+    fn hand_over(&mut self) {
+        let _ = self.plan.send(std::mem::take(&mut self.batch));
+    }
+}
+
+/// What every key in a directory starts with.
+fn directory_key(directory: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(directory.len() + 64);
+    for component in directory.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
+        key.extend_from_slice(component);
+        key.push(0);
+    }
+    key.push(0);
+    key
+}
+
+fn entry_key(key: &[u8]) -> EntryKey {
+    EntryKey::from_encoded(key).expect("the walk skips names and paths that a key cannot hold")
+}
+
+/// From which time on a change may have gone unseen in a run that started at `started_at_ns`.
+pub fn racy_from(started_at_ns: i64) -> i64 {
+    started_at_ns.saturating_sub(RACY_NS)
+}
+
+/// The row that makes an item comparable next time, or none if it changed too recently to trust its times.
+pub fn row_of(stat: &Stat, racy_from_ns: i64) -> Row {
+    if stat.mtime_ns >= racy_from_ns || stat.ctime_ns >= racy_from_ns {
+        Row::UNKNOWN
+    } else {
+        Row { ctime_ns: stat.ctime_ns, inode: stat.inode, device: stat.device }
+    }
+}
+
+/// An entry without attributes.
+pub fn entry_of(stat: &Stat, kind: EntryKind, owners: &Owners) -> Entry {
+    let owner = Owner {
+        uid: stat.uid,
+        gid: stat.gid,
+        user: owners.user(stat.uid).to_vec(),
+        group: owners.group(stat.gid).to_vec(),
+    };
+    let mode = u16::try_from(stat.mode & 0o7777).expect("twelve bits");
+    Entry { kind, mode, owner, mtime_ns: stat.mtime_ns, xattrs: Xattrs::none() }
+}

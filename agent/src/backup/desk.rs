@@ -1,0 +1,200 @@
+//! Who does what next: files to read, chunks to seal, free buffers, the order of decisions.
+//!
+//! Workers prefer sealing, which frees buffers, to reading, which takes them. It knows nothing of files or frames.
+//!
+//! Invariant: a job is started only with a buffer in hand, and who waits for another buffer seals meanwhile: no worker waits for
+//! something that only itself could do.
+//! Invariant: groups decide about their contents in the order in which they were submitted, so equal runs lay equal chunks.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use common::id::ChunkId;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::backup::buffers::{Buffer, Buffers, Piece};
+use crate::backup::job::Job;
+
+/// A chunk of which the server may know nothing yet.
+pub struct PendingChunk {
+    /// Its name.
+    pub id: ChunkId,
+    /// Its plaintext.
+    pub piece: Piece,
+}
+
+/// What a worker does next.
+pub enum Task {
+    /// Compress, seal and hand over.
+    Seal(PendingChunk),
+    /// Read files into this buffer.
+    Read(Job, Buffer),
+    /// Nothing is left, or the run failed.
+    End,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    to_seal: VecDeque<PendingChunk>,
+    probes: HashMap<u64, Vec<PendingChunk>>,
+    probe_number: u64,
+    /// Tasks in the hands of workers.
+    at_work: usize,
+    /// Groups submitted, and the one whose turn it is to decide.
+    groups_submitted: u64,
+    turn: u64,
+    closed: bool,
+    failed: bool,
+}
+
+/// Shared by all threads of a run.
+pub struct Desk {
+    state: Mutex<State>,
+    changed: Condvar,
+    buffers: Mutex<Option<Arc<Buffers>>>,
+    jobs_max: usize,
+}
+
+impl Desk {
+    /// A desk where at most `jobs_max` jobs wait, with `buffer_count` buffers.
+    pub fn new(jobs_max: usize, buffer_count: usize) -> Arc<Self> {
+        let desk =
+            Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), buffers: Mutex::default(), jobs_max });
+        let waker = Arc::downgrade(&desk);
+        let wake = move || {
+            if let Some(desk) = waker.upgrade() {
+                // Under the lock: a worker that has just found no buffer is either before its look or already waiting.
+                drop(desk.state.lock());
+                desk.changed.notify_all();
+            }
+        };
+        *desk.buffers.lock() = Some(Buffers::new(buffer_count, wake));
+        desk
+    }
+
+    /// Adds a job; waits while enough of them wait. False if the run failed.
+    pub fn submit(&self, mut job: Job) -> bool {
+        let mut state = self.state.lock();
+        while state.jobs.len() >= self.jobs_max && !state.failed {
+            self.changed.wait(&mut state);
+        }
+        if let Job::Group(group) = &mut job {
+            group.turn = state.groups_submitted;
+            state.groups_submitted += 1;
+        }
+        state.jobs.push_back(job);
+        self.changed.notify_all();
+        !state.failed
+    }
+
+    /// Says that no job follows: workers end when everything is done.
+    pub fn close(&self) {
+        self.state.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Ends all work.
+    pub fn fail(&self) {
+        self.state.lock().failed = true;
+        self.changed.notify_all();
+    }
+
+    /// The next task; waits for one. After it, [`Self::done`].
+    pub fn next(&self) -> Task {
+        let mut state = self.state.lock();
+        loop {
+            if state.failed {
+                return Task::End;
+            }
+            if let Some(chunk) = state.to_seal.pop_front() {
+                state.at_work += 1;
+                return Task::Seal(chunk);
+            }
+            if !state.jobs.is_empty()
+                && let Some(buffer) = self.free_buffer()
+                && let Some(job) = state.jobs.pop_front()
+            {
+                state.at_work += 1;
+                self.changed.notify_all();
+                return Task::Read(job, buffer);
+            }
+            if state.closed && state.jobs.is_empty() && state.probes.is_empty() && state.at_work == 0 {
+                self.changed.notify_all();
+                return Task::End;
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Ends a task that [`Self::next`] gave.
+    pub fn done(&self) {
+        let mut state = self.state.lock();
+        state.at_work -= 1;
+        if state.at_work == 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// One more buffer in the middle of a job; `seal` is called for chunks that wait meanwhile. `None` if the run failed.
+    pub fn another_buffer<E>(&self, mut seal: impl FnMut(PendingChunk) -> Result<(), E>) -> Result<Option<Buffer>, E> {
+        let mut state = self.state.lock();
+        loop {
+            if state.failed {
+                return Ok(None);
+            }
+            if let Some(buffer) = self.free_buffer() {
+                return Ok(Some(buffer));
+            }
+            match state.to_seal.pop_front() {
+                Some(chunk) => MutexGuard::unlocked(&mut state, || seal(chunk))?,
+                None => self.changed.wait(&mut state),
+            }
+        }
+    }
+
+    /// Waits for the turn of a group, lets `decide` run alone, and passes the turn on. `None` if the run failed.
+    pub fn in_turn<T>(&self, turn: u64, decide: impl FnOnce() -> T) -> Option<T> {
+        let mut state = self.state.lock();
+        while state.turn != turn {
+            if state.failed {
+                return None;
+            }
+            self.changed.wait(&mut state);
+        }
+        let decided = MutexGuard::unlocked(&mut state, decide);
+        state.turn += 1;
+        self.changed.notify_all();
+        Some(decided)
+    }
+
+    /// Keeps chunks until the server said which of them it has; the number of the probe to send.
+    pub fn keep_for_probe(&self, chunks: Vec<PendingChunk>) -> u64 {
+        let mut state = self.state.lock();
+        state.probe_number += 1;
+        let number = state.probe_number;
+        state.probes.insert(number, chunks);
+        number
+    }
+
+    /// Puts the chunks of a probe that are not stored up for sealing; the ids of those that are.
+    pub fn answer(&self, number: u64, have: &[bool]) -> Vec<ChunkId> {
+        let mut state = self.state.lock();
+        let mut stored = Vec::new();
+        for (at, chunk) in state.probes.remove(&number).unwrap_or_default().into_iter().enumerate() {
+            if have.get(at).copied().unwrap_or(false) {
+                stored.push(chunk);
+            } else {
+                state.to_seal.push_back(chunk);
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+        // Their buffers go back outside of the lock, which returning them takes.
+        stored.into_iter().map(|chunk| chunk.id).collect()
+    }
+
+    fn free_buffer(&self) -> Option<Buffer> {
+        self.buffers.lock().as_ref().and_then(Buffers::take)
+    }
+}

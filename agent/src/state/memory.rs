@@ -1,0 +1,452 @@
+//! The agent's memory of the last tree of one source: its nodes, and what of each entry is compared but never sent.
+//!
+//! ```text
+//! tree    "DBM" 1 | nodes: children count u32, plaintext bytes u32, kind u8, children, plaintext | index | index length u64
+//! table   per entry in key order: ctime_ns i64, inode u64, device u64
+//! head    "DBH" 1 | snapshot 16 | root 32 | sequence u64 | keyed hash of the index 32 | of the table 32 | of this head 32
+//! ```
+//! Written in this order, `head` last; what does not match it is no memory. Losing it costs one slower run. It does not compare.
+//!
+//! Invariant: a node is used only after its id was computed again, and the ids hang together from the root that `head` names.
+//! Invariant: I10 — magic and version first.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use common::id::{ChunkId, SessionId};
+use common::keys::{ChunkKind, IdKey};
+use common::limits::{MEMORY_FILE_BYTES_MAX, NODE_BYTES_MAX, NODE_CHILDREN_MAX};
+use common::tree::node::{LeafReader, Node, read_branch};
+
+use crate::durable::{self, DurableError};
+use crate::state::by_id::ById;
+
+const TREE_MAGIC: &[u8; 4] = b"DBM\x01";
+const HEAD_MAGIC: &[u8; 4] = b"DBH\x01";
+const HEAD_BYTES: usize = 4 + 16 + 32 + 8 + 32 + 32 + 32;
+const INDEX_ITEM_BYTES: usize = 32 + 8;
+const NODE_HEADER_BYTES: usize = 9;
+const ROW_BYTES: usize = 24;
+
+/// Why there is no usable memory.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// There is none.
+    #[error("no memory of the last tree")]
+    Absent,
+    /// It is not what it was when it was written.
+    #[error("memory of the last tree is damaged: {0}")]
+    Damaged(&'static str),
+    /// The disk said no.
+    #[error(transparent)]
+    Disk(#[from] DurableError),
+    /// The disk said no while a node was read.
+    #[error("could not read the memory of the last tree")]
+    Read(#[source] std::io::Error),
+}
+
+/// What is compared of an entry and never sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Last change of anything, nanoseconds since 1970.
+    pub ctime_ns: i64,
+    /// Inode number.
+    pub inode: u64,
+    /// Device of the file system.
+    pub device: u64,
+}
+
+impl Row {
+    /// Equals no item: the entry is looked at again next time.
+    pub const UNKNOWN: Self = Self { ctime_ns: i64::MIN, inode: u64::MAX, device: u64::MAX };
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.ctime_ns.to_le_bytes());
+        out.extend_from_slice(&self.inode.to_le_bytes());
+        out.extend_from_slice(&self.device.to_le_bytes());
+    }
+
+    fn decode(bytes: &[u8; ROW_BYTES]) -> Self {
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes of a row"));
+        Self { ctime_ns: word(0).cast_signed(), inode: word(8), device: word(16) }
+    }
+}
+
+/// Which tree is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remembered {
+    /// The snapshot.
+    pub snapshot: SessionId,
+    /// Its root.
+    pub root: ChunkId,
+    /// Its place in the source's history.
+    pub sequence: u64,
+}
+
+/// A leaf of the remembered tree.
+#[derive(Debug, Clone, Copy)]
+struct LeafSlot {
+    id: ChunkId,
+    first_row: usize,
+    entries: usize,
+}
+
+/// The memory of one source, opened and checked.
+pub struct Memory {
+    tree: File,
+    slots: ById<u64>,
+    leaves: Vec<LeafSlot>,
+    rows: Vec<Row>,
+    id_key: IdKey,
+    remembered: Remembered,
+}
+
+impl Memory {
+    /// Opens the memory in `folder`. `id_key` names chunks, `memory_key` authenticates the files.
+    ///
+    /// # Errors
+    /// Any [`MemoryError`]: nothing of it may then be used.
+    pub fn open(folder: &Path, id_key: &IdKey, memory_key: &IdKey) -> Result<Self, MemoryError> {
+        let head = durable::read(&head_path(folder), HEAD_BYTES)?.ok_or(MemoryError::Absent)?;
+        let head = Head::decode(&head, memory_key)?;
+        let table = durable::read(&table_path(folder), MEMORY_FILE_BYTES_MAX)?.ok_or(MemoryError::Absent)?;
+        if keyed(memory_key, &table) != head.table {
+            return Err(MemoryError::Damaged("table"));
+        }
+        let (rows, rest) = table.as_chunks::<ROW_BYTES>();
+        if !rest.is_empty() {
+            return Err(MemoryError::Damaged("table length"));
+        }
+        let tree = File::open(tree_path(folder)).map_err(MemoryError::Read)?;
+        let slots = read_index(&tree, &head.index, memory_key)?;
+        let rows = rows.iter().map(Row::decode).collect();
+        let remembered = head.remembered;
+        let mut memory = Self { tree, slots, leaves: Vec::new(), rows, id_key: id_key.clone(), remembered };
+        memory.find_leaves()?;
+        Ok(memory)
+    }
+
+    /// Which tree it is.
+    pub fn remembered(&self) -> &Remembered {
+        &self.remembered
+    }
+
+    /// Number of leaves.
+    pub fn leaf_count(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// Number of entries.
+    pub fn entry_count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// True if this node is in the remembered tree.
+    pub fn has_node(&self, id: &ChunkId) -> bool {
+        self.slots.contains_key(id)
+    }
+
+    /// One leaf, its id computed again.
+    ///
+    /// # Errors
+    /// As [`Self::node`].
+    pub fn leaf(&self, at: usize) -> Result<Node, MemoryError> {
+        self.node(&self.leaves[at].id)
+    }
+
+    /// The rows of one leaf's entries.
+    pub fn rows(&self, at: usize) -> &[Row] {
+        let slot = &self.leaves[at];
+        &self.rows[slot.first_row..slot.first_row + slot.entries]
+    }
+
+    /// One node of any kind, its id computed again.
+    ///
+    /// # Errors
+    /// [`MemoryError::Damaged`] if it is not what its id says.
+    pub fn node(&self, id: &ChunkId) -> Result<Node, MemoryError> {
+        let offset = *self.slots.get(id).ok_or(MemoryError::Damaged("a node is missing"))?;
+        // One read serves nearly all nodes: they end around 48 KiB.
+        let mut bytes = vec![0; 96 << 10];
+        let read = read_up_to(&self.tree, offset, &mut bytes)?;
+        bytes.truncate(read);
+        let (children, plain, kind) = node_header(&bytes).ok_or(MemoryError::Damaged("a node is cut"))?;
+        let needed = NODE_HEADER_BYTES + children * ChunkId::BYTES + plain;
+        if needed > bytes.len() {
+            let had = bytes.len();
+            bytes.resize(needed, 0);
+            self.tree.read_exact_at(&mut bytes[had..], offset + had as u64).map_err(MemoryError::Read)?;
+        }
+        let (ids, plaintext) = bytes[NODE_HEADER_BYTES..needed].split_at(children * ChunkId::BYTES);
+        let children: Vec<ChunkId> = ids.as_chunks().0.iter().copied().map(ChunkId::new).collect();
+        if self.id_key.chunk_id(kind, &children, plaintext) != *id {
+            return Err(MemoryError::Damaged("a node is not what its id says"));
+        }
+        Ok(Node { kind, id: *id, children, plaintext: plaintext.to_vec() })
+    }
+
+    /// Walks the branches down to the leaves, in key order.
+    fn find_leaves(&mut self) -> Result<(), MemoryError> {
+        let malformed = |_| MemoryError::Damaged("a node is malformed");
+        let mut first_row = 0;
+        let mut waiting = vec![(self.remembered.root, None)];
+        while let Some((id, entries)) = waiting.pop() {
+            let is_leaf_by_parent = matches!(entries, Some((0, _)));
+            if let (true, Some((_, entries))) = (is_leaf_by_parent, entries) {
+                self.leaves.push(LeafSlot { id, first_row, entries });
+                first_row += entries;
+                continue;
+            }
+            let node = self.node(&id)?;
+            if node.kind == ChunkKind::Leaf {
+                let mut reader = LeafReader::open(&node).map_err(malformed)?;
+                while reader.advance().map_err(malformed)?.is_some() {}
+                let entries = usize::try_from(reader.summary().entries).unwrap_or(usize::MAX);
+                self.leaves.push(LeafSlot { id, first_row, entries });
+                first_row = first_row.saturating_add(entries);
+                continue;
+            }
+            let (level, items) = read_branch(&node).map_err(malformed)?;
+            for item in items.into_iter().rev() {
+                let entries = usize::try_from(item.entries).unwrap_or(usize::MAX);
+                waiting.push((item.child, Some((level - 1, entries.min(self.rows.len())))));
+            }
+        }
+        let is_whole = first_row == self.rows.len() && self.leaves.iter().all(|leaf| self.slots.contains_key(&leaf.id));
+        if is_whole { Ok(()) } else { Err(MemoryError::Damaged("table and tree differ")) }
+    }
+}
+
+/// Writes the memory of a tree while it is built.
+///
+/// As long as only nodes of the old memory come in, nothing is written: an unchanged tree keeps its file.
+pub struct Recorder<'m> {
+    folder: PathBuf,
+    old: Option<&'m Memory>,
+    kept: Vec<ChunkId>,
+    tree: Option<NewTree>,
+    rows: Vec<Row>,
+}
+
+struct NewTree {
+    file: BufWriter<durable::Writer>,
+    index: Vec<(ChunkId, u64)>,
+    known: ById<()>,
+    offset: u64,
+}
+
+impl<'m> Recorder<'m> {
+    /// Starts the memory of a new tree in `folder`, beside the one of `old`.
+    pub fn new(folder: &Path, old: Option<&'m Memory>) -> Self {
+        let rows = Vec::with_capacity(old.map_or(0, Memory::entry_count));
+        Self { folder: folder.to_owned(), old, kept: Vec::new(), tree: None, rows }
+    }
+
+    /// Adds a node of the new tree.
+    ///
+    /// # Errors
+    /// If the disk refuses it.
+    pub fn add(&mut self, node: &Node) -> Result<(), MemoryError> {
+        if self.tree.is_none() && self.old.is_some_and(|old| old.has_node(&node.id)) {
+            self.kept.push(node.id);
+            return Ok(());
+        }
+        self.new_tree()?.append(node)
+    }
+
+    /// Adds a leaf of the old tree, taken over whole with its rows.
+    ///
+    /// # Errors
+    /// If it cannot be copied.
+    pub fn keep_leaf(&mut self, old: &Memory, at: usize, leaf: &Node) -> Result<(), MemoryError> {
+        self.rows.extend_from_slice(old.rows(at));
+        self.add(leaf)
+    }
+
+    /// Adds the row of the next entry that is not in a kept leaf.
+    pub fn row(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+
+    /// Makes the new memory the memory of the source.
+    ///
+    /// # Errors
+    /// If the disk refuses it; the next run then fetches the tree.
+    pub fn finish(mut self, remembered: Remembered, memory_key: &IdKey) -> Result<(), MemoryError> {
+        let is_same_tree = self.old.is_some_and(|old| old.remembered.root == remembered.root);
+        if !is_same_tree {
+            // A root that is an inner node of the old tree leaves nothing new to write, yet the index changes.
+            self.new_tree()?;
+        }
+        let old_head = durable::read(&head_path(&self.folder), HEAD_BYTES)?;
+        let old_head = old_head.and_then(|head| Head::decode(&head, memory_key).ok());
+        let index = match (self.tree.take(), &old_head) {
+            (Some(tree), _) => tree.finish(memory_key)?,
+            (None, Some(head)) => head.index,
+            (None, None) => return Err(MemoryError::Damaged("head")),
+        };
+        let mut table = Vec::with_capacity(self.rows.len() * ROW_BYTES);
+        self.rows.iter().for_each(|row| row.encode(&mut table));
+        let table_hash = keyed(memory_key, &table);
+        if old_head.is_none_or(|head| head.table != table_hash) {
+            durable::replace(&table_path(&self.folder), &table, 0o600)?;
+        }
+        let head = Head { remembered, index, table: table_hash };
+        Ok(durable::replace(&head_path(&self.folder), &head.encode(memory_key), 0o600)?)
+    }
+
+    fn new_tree(&mut self) -> Result<&mut NewTree, MemoryError> {
+        if self.tree.is_none() {
+            let mut tree = NewTree::create(&self.folder)?;
+            if let Some(old) = self.old {
+                for id in self.kept.drain(..) {
+                    tree.append(&old.node(&id)?)?;
+                }
+            }
+            self.tree = Some(tree);
+        }
+        Ok(self.tree.as_mut().expect("it was just made"))
+    }
+}
+
+impl NewTree {
+    fn create(folder: &Path) -> Result<Self, MemoryError> {
+        let mut file = BufWriter::with_capacity(256 << 10, durable::Writer::create(&tree_path(folder), 0o600)?);
+        file.write_all(TREE_MAGIC).map_err(MemoryError::Read)?;
+        Ok(Self { file, index: Vec::new(), known: ById::default(), offset: TREE_MAGIC.len() as u64 })
+    }
+
+    fn append(&mut self, node: &Node) -> Result<(), MemoryError> {
+        if self.known.insert(node.id, ()).is_some() {
+            return Ok(());
+        }
+        let bytes = NODE_HEADER_BYTES + node.children.len() * ChunkId::BYTES + node.plaintext.len();
+        let mut head = [0; NODE_HEADER_BYTES];
+        head[..4].copy_from_slice(&u32::try_from(node.children.len()).unwrap_or(u32::MAX).to_le_bytes());
+        head[4..8].copy_from_slice(&u32::try_from(node.plaintext.len()).unwrap_or(u32::MAX).to_le_bytes());
+        head[8] = node.kind.code();
+        let mut write = |bytes: &[u8]| self.file.write_all(bytes).map_err(MemoryError::Read);
+        write(&head)?;
+        node.children.iter().try_for_each(|child| write(child.as_bytes()))?;
+        write(&node.plaintext)?;
+        self.index.push((node.id, self.offset));
+        self.offset += bytes as u64;
+        Ok(())
+    }
+
+    fn finish(mut self, memory_key: &IdKey) -> Result<[u8; 32], MemoryError> {
+        let mut index = Vec::with_capacity(self.index.len() * INDEX_ITEM_BYTES);
+        for (id, offset) in &self.index {
+            index.extend_from_slice(id.as_bytes());
+            index.extend_from_slice(&offset.to_le_bytes());
+        }
+        self.file.write_all(&index).map_err(MemoryError::Read)?;
+        self.file.write_all(&(index.len() as u64).to_le_bytes()).map_err(MemoryError::Read)?;
+        let writer = self.file.into_inner().map_err(|error| MemoryError::Read(error.into_error()))?;
+        writer.finish()?;
+        Ok(keyed(memory_key, &index))
+    }
+}
+
+struct Head {
+    remembered: Remembered,
+    index: [u8; 32],
+    table: [u8; 32],
+}
+
+impl Head {
+    fn encode(&self, key: &IdKey) -> Vec<u8> {
+        let mut out = HEAD_MAGIC.to_vec();
+        out.extend_from_slice(self.remembered.snapshot.as_bytes());
+        out.extend_from_slice(self.remembered.root.as_bytes());
+        out.extend_from_slice(&self.remembered.sequence.to_le_bytes());
+        out.extend_from_slice(&self.index);
+        out.extend_from_slice(&self.table);
+        let hash = keyed(key, &out);
+        out.extend_from_slice(&hash);
+        out
+    }
+
+    fn decode(bytes: &[u8], key: &IdKey) -> Result<Self, MemoryError> {
+        let damaged = || MemoryError::Damaged("head");
+        let body = bytes.strip_prefix(HEAD_MAGIC).filter(|_| bytes.len() == HEAD_BYTES).ok_or_else(damaged)?;
+        if keyed(key, &bytes[..HEAD_BYTES - 32]) != bytes[HEAD_BYTES - 32..] {
+            return Err(damaged());
+        }
+        let part = |from: usize, bytes: usize| &body[from..from + bytes];
+        let hash = |from: usize| <[u8; 32]>::try_from(part(from, 32)).expect("32 bytes of a head");
+        let remembered = Remembered {
+            snapshot: SessionId::try_from(part(0, 16)).map_err(|_| damaged())?,
+            root: ChunkId::new(hash(16)),
+            sequence: u64::from_le_bytes(part(48, 8).try_into().map_err(|_| damaged())?),
+        };
+        Ok(Self { remembered, index: hash(56), table: hash(88) })
+    }
+}
+
+fn read_index(tree: &File, wanted: &[u8; 32], key: &IdKey) -> Result<ById<u64>, MemoryError> {
+    let file_bytes = tree.metadata().map_err(MemoryError::Read)?.len();
+    let damaged = || MemoryError::Damaged("index");
+    let mut length = [0; 8];
+    let length_at = file_bytes.checked_sub(8).ok_or_else(damaged)?;
+    tree.read_exact_at(&mut length, length_at).map_err(MemoryError::Read)?;
+    let index_bytes = u64::from_le_bytes(length);
+    let index_at = length_at.checked_sub(index_bytes).ok_or_else(damaged)?;
+    let bytes = usize::try_from(index_bytes).ok().filter(|bytes| *bytes <= MEMORY_FILE_BYTES_MAX);
+    let mut index = vec![0; bytes.ok_or_else(damaged)?];
+    tree.read_exact_at(&mut index, index_at).map_err(MemoryError::Read)?;
+    if keyed(key, &index) != *wanted {
+        return Err(damaged());
+    }
+    let (items, rest) = index.as_chunks::<INDEX_ITEM_BYTES>();
+    let item = |item: &[u8; INDEX_ITEM_BYTES]| {
+        let (id, offset) = item.split_first_chunk::<32>().expect("an item starts with an id");
+        (ChunkId::new(*id), u64::from_le_bytes(offset.try_into().expect("and ends with eight bytes")))
+    };
+    if rest.is_empty() { Ok(items.iter().map(item).collect()) } else { Err(damaged()) }
+}
+
+fn node_header(bytes: &[u8]) -> Option<(usize, usize, ChunkKind)> {
+    let header = bytes.first_chunk::<NODE_HEADER_BYTES>()?;
+    let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes")) as usize;
+    let (children, plain, kind) = (word(0), word(4), ChunkKind::from_code(header[8])?);
+    let fits = children <= NODE_CHILDREN_MAX && plain <= NODE_BYTES_MAX;
+    fits.then_some((children, plain, kind))
+}
+
+fn read_up_to(file: &File, offset: u64, out: &mut [u8]) -> Result<usize, MemoryError> {
+    let mut done = 0;
+    while done < out.len() {
+        match file.read_at(&mut out[done..], offset + done as u64).map_err(MemoryError::Read)? {
+            0 => break,
+            bytes => done += bytes,
+        }
+    }
+    Ok(done)
+}
+
+fn keyed(key: &IdKey, bytes: &[u8]) -> [u8; 32] {
+    *blake3::keyed_hash(key.expose(), bytes).as_bytes()
+}
+
+/// Forgets the memory of a source.
+///
+/// # Errors
+/// If it may still be there after a power cut.
+pub fn forget(folder: &Path) -> Result<(), DurableError> {
+    durable::remove(&head_path(folder))
+}
+
+fn head_path(folder: &Path) -> PathBuf {
+    folder.join("head")
+}
+
+fn table_path(folder: &Path) -> PathBuf {
+    folder.join("table")
+}
+
+fn tree_path(folder: &Path) -> PathBuf {
+    folder.join("tree")
+}
