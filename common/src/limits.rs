@@ -231,7 +231,7 @@ pub const READER_SESSIONS_MAX: usize = 65_536;
 /// Node plaintexts that a reader keeps, in bytes.
 pub const NODE_CACHE_BYTES: usize = 16 << 20;
 /// Nodes fetched ahead of a walk at once.
-pub const NODE_PREFETCH_IDS: usize = 128;
+pub const NODE_PREFETCH_IDS: usize = 64;
 /// Files of the first window of a restore: small, so that writing begins early.
 pub const RESTORE_FIRST_WINDOW_FILES: usize = 4_096;
 /// Files of one window of a restore.

@@ -146,14 +146,14 @@ enum Work<T> {
 }
 
 impl Fetcher<'_> {
-    /// Runs `produce` on the calling thread and `consume` on the workers, once per requested chunk.
+    /// Runs `produce` on the calling thread, and on each worker what `consumer` makes, once per requested chunk.
     ///
     /// # Errors
-    /// The first error; `consume` is then not called for chunks that are still outstanding.
-    pub fn run<T: Clone + Send>(
+    /// The first error; nothing is then called for chunks that are still outstanding.
+    pub fn run<T: Clone + Send, C: FnMut(&T, &ChunkId, Result<Plain, ChunkFailure>)>(
         &self,
         produce: impl FnOnce(&mut Submit<'_, T>),
-        consume: impl Fn(&T, &ChunkId, Result<Plain, ChunkFailure>) + Sync,
+        consumer: impl Fn() -> C + Sync,
     ) -> Result<(), FetchError> {
         let failure = Mutex::new(None);
         let fail = |error: FetchError| {
@@ -164,9 +164,9 @@ impl Fetcher<'_> {
         let (work_in, work_out) = bounded::<Work<T>>(FETCH_QUEUE_FRAMES);
         std::thread::scope(|scope| {
             for _ in 0..self.threads.max(1) {
-                let (work_out, consume, fail) = (work_out.clone(), &consume, &fail);
+                let (work_out, consumer, fail) = (work_out.clone(), &consumer, &fail);
                 scope.spawn(move || match self.unlock.opener() {
-                    Ok(opener) => self.work(opener, &work_out, consume),
+                    Ok(opener) => self.work(opener, &work_out, consumer()),
                     Err(error) => fail(FetchError::Decompressor(error)),
                 });
             }
@@ -229,7 +229,7 @@ impl Fetcher<'_> {
         &self,
         mut opener: FrameOpener<'_>,
         work: &Receiver<Work<T>>,
-        consume: &(impl Fn(&T, &ChunkId, Result<Plain, ChunkFailure>) + Sync),
+        mut consume: impl FnMut(&T, &ChunkId, Result<Plain, ChunkFailure>),
     ) {
         for item in work {
             if self.stopped() {

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::disallowed_methods, missing_docs)]
 #![allow(clippy::print_stderr, reason = "a proof that is skipped says why, and prints its seed")]
 
+mod crafted;
 mod loop_disk;
 mod oddities;
 mod oracle;
+mod restore;
