@@ -125,7 +125,7 @@ where
     /// The next entry of the range; `None` at its end.
     ///
     /// # Errors
-    /// Any [`TreeError`]; the cursor is of no use afterwards.
+    /// Any [`TreeError`]; the next call goes on with what follows the node that could not be read.
     pub fn next_entry(&mut self) -> Result<Option<(EntryKey, Entry)>, TreeError<E>> {
         while self.entries.is_empty() {
             let Some((leaf, expected)) = self.descend()? else { return Ok(None) };
