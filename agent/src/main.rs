@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use agent::cli::{Environment, run};
 
-#[expect(clippy::disallowed_methods, reason = "I8: arguments are read in main.rs")]
 fn main() -> ExitCode {
     run(std::env::args_os().collect(), &Environment::read())
 }

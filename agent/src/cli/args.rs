@@ -50,12 +50,14 @@ pub struct Global {
 pub enum Command {
     #[command(visible_alias = "installer")]
     Setup(Box<SetupArgs>),
+    #[command(visible_alias = "sauvegarder")]
+    Backup(BackupArgs),
     #[command(visible_alias = "etat")]
     Status,
     #[command(subcommand)]
     Sources(SourcesCommand),
     #[command(subcommand)]
-    Key(KeyCommand),
+    Key(Box<KeyCommand>),
     Completions(CompletionsArgs),
 }
 
@@ -84,6 +86,12 @@ pub struct SetupArgs {
     pub join_scope: Option<String>,
     #[arg(long)]
     pub again: bool,
+}
+
+/// Which source.
+#[derive(Args)]
+pub struct BackupArgs {
+    pub source: Option<String>,
 }
 
 /// Where the server is.
@@ -221,4 +229,34 @@ pub enum Shell {
     Bash,
     Zsh,
     Fish,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn check_no_secret(command: &clap::Command) {
+        for arg in command.get_arguments() {
+            let name = arg.get_id().as_str();
+            let secret = ["password", "passphrase", "token", "recovery_key"].iter().any(|word| name.contains(word));
+            let indirect = ["_file", "_command", "_fd", "_out"].iter().any(|ending| name.ends_with(ending));
+            assert!(!secret || indirect || !arg.get_action().takes_values(), "{name} would take a secret");
+        }
+        command.get_subcommands().for_each(check_no_secret);
+    }
+
+    #[test]
+    fn no_option_takes_a_secret() {
+        check_no_secret(&Cli::command());
+    }
+
+    #[test]
+    fn french_names_stand_for_english_ones() {
+        for (french, english) in [("installer", "setup"), ("sauvegarder", "backup"), ("etat", "status")] {
+            let command = Cli::command();
+            assert_eq!(command.find_subcommand(french).map(clap::Command::get_name), Some(english));
+        }
+    }
 }

@@ -10,12 +10,14 @@
 //! Invariant: I8 — with `main.rs`, the only home of the environment and of the process's end in the agent.
 
 mod args;
+mod backup;
 mod completions;
 mod context;
 mod failure;
 mod help;
 mod key;
 mod login;
+mod meter;
 mod output;
 mod secret;
 mod setup;
@@ -222,6 +224,7 @@ async fn interruption() {
 fn execute(command: Command, context: &Context) -> Result<Exit, CliError> {
     match command {
         Command::Setup(args) => setup::run(&args, context),
+        Command::Backup(args) => backup::run(&args, context),
         Command::Status => status::run(context),
         Command::Sources(command) => sources::run(&command, context),
         Command::Key(command) => key::run(&command, context),

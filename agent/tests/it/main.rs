@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::disallowed_methods, missing_docs)]
 #![allow(clippy::print_stderr, reason = "a proof that is skipped says why, and prints its seed")]
 
+mod command_line;
 mod crafted;
 mod loop_disk;
 mod oddities;
 mod oracle;
 mod restore;
+mod setup;
+mod site;

@@ -90,6 +90,35 @@ subscription-suspended = suspended
 subscription-ended = ended
 subscription-unknown = unknown state
 
+## Progress
+
+step-opening = opening
+step-fetching = reading the tree again
+step-reading = reading and sending
+step-finishing = end of sending
+step-committing = committing
+progress-line = { $step }: { $files } files, { $bytes }, { $moved } transferred, { $rate }
+progress-remaining = , { $remaining } left
+
+## Backup
+
+backup-skipped = { $path }: { $reason }
+backup-fuzzy = { PLURAL($count) ->
+    [one] { $count } file changed while it was read; its copy may be inconsistent.
+   *[other] { $count } files changed while they were read; their copies may be inconsistent.
+}
+backup-rolled-back = WARNING: the server shows an older history than the receipts kept on this machine. Call your provider.
+backup-busy = "{ $source }" is being backed up already. Wait until the other run ends.
+backup-walk = "{ $source }": a folder of the backup set cannot be read; nothing was recorded. Check the mount and the rights.
+backup-receipt = "{ $source }": the server's receipt is not valid; the backup does not count. Call your provider.
+backup-self-check = "{ $source }": this machine miscomputed a chunk, read again before it was sent; nothing wrong was recorded. Check its memory.
+backup-still-missing = "{ $source }": the server asks for the same data again and again. Call your provider.
+backup-failed = "{ $source }": the backup failed. Run it again; what was sent is not sent twice.
+skip-reason-permission-denied = access denied
+skip-reason-io-error = read error
+skip-reason-path-too-long = path too long
+skip-reason-unsupported = unsupported type of file
+
 ## What failed
 
 cli-unreachable = The server does not answer. Check the network and the address, then try again.
@@ -126,3 +155,6 @@ cli-path-missing = { $path } does not exist or cannot be read. Check the path an
 cli-output = The output could not be written.
 cli-crashed = The program stopped on an internal error. Whatever has a receipt is backed up; report the error to your provider.
 cli-interrupted = Interrupted. Nothing is lost: the next run goes on where this one stopped.
+cli-set-unknown = This machine has no source "{ $source }". "dobaas status" shows its own; "dobaas sources set" adds one.
+cli-no-set = This machine has nothing to back up yet. Choose it: dobaas sources set SOURCE --path FOLDER
+cli-set-unreadable = "{ $source }": the backup set cannot be read.

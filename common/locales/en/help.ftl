@@ -7,6 +7,8 @@ help-command = COMMAND
 help-footer = "dobaas COMMAND --help" describes a command.
 
 help-setup = Sets this machine up: server, access, passphrase, first source
+help-backup = Backs up the sources of this machine, or one of them
+help-backup-source = Name of the source; all of them if nothing is said
 help-status = Shows what is protected, since when, where, and today's quota
 help-sources = Kinds of sources and backup sets
 help-sources-list = Lists the kinds of sources and their state in this version

@@ -90,6 +90,36 @@ subscription-suspended = suspendu
 subscription-ended = terminé
 subscription-unknown = état inconnu
 
+## Avancement
+
+step-opening = ouverture
+step-fetching = relecture de l'arbre
+step-reading = lecture et envoi
+step-finishing = fin d'envoi
+step-committing = validation
+progress-line = { $step } : { $files } fichiers, { $bytes }, { $moved } transférés, { $rate }
+progress-remaining = , encore { $remaining }
+
+## Sauvegarde
+
+backup-skipped = { $path } : { $reason }
+backup-fuzzy = { PLURAL($count) ->
+    [one] { $count } fichier a changé pendant sa lecture ; sa copie peut être incohérente.
+    [many] { $count } de fichiers ont changé pendant leur lecture ; leurs copies peuvent être incohérentes.
+   *[other] { $count } fichiers ont changé pendant leur lecture ; leurs copies peuvent être incohérentes.
+}
+backup-rolled-back = ATTENTION : le serveur montre un historique plus ancien que les reçus gardés sur cette machine. Appelez votre prestataire.
+backup-busy = « { $source } » est déjà en cours de sauvegarde. Attendez la fin de l'autre exécution.
+backup-walk = « { $source } » : un dossier du jeu de sauvegarde ne peut pas être lu ; rien n'a été enregistré. Vérifiez le montage et les droits.
+backup-receipt = « { $source } » : le reçu du serveur n'est pas valable ; la sauvegarde n'est pas acquise. Appelez votre prestataire.
+backup-self-check = « { $source } » : cette machine a mal calculé un bloc, relu avant l'envoi ; rien de faux n'a été enregistré. Vérifiez sa mémoire vive.
+backup-still-missing = « { $source } » : le serveur redemande les mêmes données. Appelez votre prestataire.
+backup-failed = « { $source } » : la sauvegarde a échoué. Relancez-la ; ce qui est déjà envoyé ne le sera pas deux fois.
+skip-reason-permission-denied = accès refusé
+skip-reason-io-error = erreur de lecture
+skip-reason-path-too-long = chemin trop long
+skip-reason-unsupported = type de fichier non pris en charge
+
 ## Ce qui a échoué
 
 cli-unreachable = Le serveur ne répond pas. Vérifiez le réseau et l'adresse, puis réessayez.
@@ -126,3 +156,6 @@ cli-path-missing = { $path } n'existe pas ou ne peut pas être lu. Vérifiez le 
 cli-output = La sortie n'a pas pu être écrite.
 cli-crashed = Le programme s'est arrêté sur une erreur interne. Ce qui a un reçu est sauvegardé ; signalez l'erreur à votre prestataire.
 cli-interrupted = Interrompu. Rien n'est perdu : la prochaine exécution reprendra où celle-ci s'est arrêtée.
+cli-set-unknown = Cette machine n'a pas de source « { $source } ». « dobaas status » montre les siennes ; « dobaas sources set » en ajoute une.
+cli-no-set = Cette machine n'a encore rien à sauvegarder. Choisissez-le : dobaas sources set SOURCE --path DOSSIER
+cli-set-unreadable = « { $source } » : le jeu de sauvegarde ne peut pas être lu.

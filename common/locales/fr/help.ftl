@@ -7,6 +7,8 @@ help-command = COMMANDE
 help-footer = « dobaas COMMANDE --help » détaille une commande.
 
 help-setup = Installe cette machine : serveur, accès, phrase secrète, première source
+help-backup = Sauvegarde les sources de cette machine, ou une seule
+help-backup-source = Nom de la source ; toutes si rien n'est dit
 help-status = Montre ce qui est protégé, depuis quand, où, et le quota du jour
 help-sources = Types de sources et jeux de sauvegarde
 help-sources-list = Liste les types de sources et leur état dans cette version

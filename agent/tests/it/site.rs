@@ -1,0 +1,171 @@
+//! A provider's site for tests: the real server on loopback, one customer with one subscription and one person.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use common::id::{SourceId, SubscriptionId};
+use common::source_kind::SourceKind;
+use server::app::{Environment, Running, start};
+use server::auth::logins::default_password;
+use server::auth::password;
+use server::auth::principal::Role;
+use server::auth::token::{TokenKind, make};
+use server::config::{Config, Settings};
+use server::contract::location::Location;
+use server::contract::order_form::{KeyMode, OrderForm, OrderedSource};
+use server::contract::terms::State;
+use server::control::accounts::{Account, Standing};
+use server::control::agents::Enrolment;
+use server::control::audit::Trace;
+use server::control::customers::Customer;
+use server::control::subscriptions::{Source, Subscription};
+use server::setup::initialize;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// What the person of the site logs in with.
+pub const IDENTIFIER: &str = "alice@example.fr";
+/// The password that the person chooses.
+pub const PASSWORD: &str = "Vingt-Deux tournesols";
+/// The passphrase of the keyring.
+pub const PASSPHRASE: &str = "correct cheval pile agrafe";
+/// The source on the order form.
+pub const SOURCE: &str = "bureautique";
+
+/// A running site. The server ends with it.
+pub struct Site {
+    folder: TempDir,
+    runtime: Runtime,
+    running: Running,
+    environment: Environment,
+    subscription: SubscriptionId,
+    /// Printed once by the operator, to be changed.
+    pub default_password: String,
+}
+
+impl Site {
+    /// Starts one.
+    pub fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let environment = Environment::system();
+        let names = ["localhost", "127.0.0.1"].map(str::to_owned).to_vec();
+        let location = Location { site: "Lille".into(), country: "FR".into(), owner: "Exemple SARL".into() };
+        let settings = Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), names, location };
+        let home = folder.path().join("server");
+        initialize(&home, &settings, "operator", &environment).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let running = runtime.block_on(start(&home, &Config::load(&home).unwrap(), &environment)).unwrap();
+        let subscription = SubscriptionId::new(environment.random.bytes());
+        let default_password = "Provisoire-1234-abcd".to_owned();
+        let site = Self { folder, runtime, running, environment, subscription, default_password };
+        site.sign_contract();
+        site
+    }
+
+    fn trace(&self) -> Trace {
+        Trace { who: "operator".into(), address: "local".into(), at_ns: self.environment.clock.now_ns() }
+    }
+
+    fn sign_contract(&self) {
+        let (control, trace) = (self.running.control(), self.trace());
+        let customer = Customer { reference: "C1".into(), name: "Menuiserie Duval".into(), created_at_ns: trace.at_ns };
+        control.create_customer(&customer, &trace).unwrap();
+        let form = OrderForm {
+            reference: "BC-2026-001".into(),
+            customer: "C1".into(),
+            contracted_bytes: 100_000_000_000,
+            history_days: 400,
+            per_mille: 0,
+            hard_volume_bytes: 0,
+            key_mode: KeyMode::CustomerHeld,
+            sources: vec![OrderedSource { name: SOURCE.into(), kind: SourceKind::Files }],
+            contact: "01 02 03 04 05".into(),
+        };
+        let source = Source { source: SourceId::new([7; 16]), name: SOURCE.into(), kind: SourceKind::Files };
+        let subscription = Subscription {
+            subscription: self.subscription,
+            form: form.complete().unwrap(),
+            sources: vec![source],
+            state: State::Active,
+            created_at_ns: trace.at_ns,
+        };
+        control.create_subscription(&subscription, &trace).unwrap();
+        let hash = password::hash(self.default_password.as_bytes(), &[9; 16]).unwrap();
+        let account = Account {
+            identifier: IDENTIFIER.into(),
+            standing: Standing::Person { subscription: self.subscription, role: Role::Admin },
+            ends_at_ns: None,
+            password: default_password(&self.default_password, hash, trace.at_ns),
+            created_at_ns: trace.at_ns,
+            last_login_at_ns: None,
+        };
+        control.create_account(&account, &trace).unwrap();
+    }
+
+    /// A one-use token.
+    pub fn enrolment_token(&self) -> String {
+        let (text, digest) = make(TokenKind::Enrolment, &self.environment.random);
+        let enrolment = Enrolment { subscription: self.subscription, source: None };
+        let expires = self.trace().at_ns + 3_600_000_000_000;
+        self.running.control().create_enrolment(&digest, &enrolment, expires, &self.trace()).unwrap();
+        text
+    }
+
+    /// Where the server listens.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.running.address())
+    }
+
+    /// What people compare.
+    pub fn fingerprint(&self) -> &str {
+        self.running.fingerprint()
+    }
+
+    /// A place for files of the test.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A file that holds one secret.
+    pub fn secret(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    /// A machine of the customer.
+    pub fn machine(&self, name: &str) -> Machine {
+        Machine { state: self.path(name) }
+    }
+
+    /// Ends the server as an operator would.
+    pub fn stop(self) {
+        self.runtime.block_on(self.running.stop()).unwrap();
+    }
+}
+
+/// A machine with its own state folder.
+pub struct Machine {
+    state: PathBuf,
+}
+
+impl Machine {
+    /// Its state folder.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The program on this machine.
+    pub fn dobaas(&self, typed: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dobaas"));
+        command
+            .env_clear()
+            .env("LANG", "C.UTF-8")
+            .env("DOBAAS_STATE", &self.state)
+            .env("DOBAAS_CONFIG", self.state.with_extension("toml"))
+            .args(typed)
+            .stdin(Stdio::null());
+        command
+    }
+}
