@@ -2,6 +2,7 @@
 //!
 //! No plaintext, no file name and no reading key (I4).
 
+pub mod admin;
 pub mod app;
 pub mod auth;
 pub mod catalog;
