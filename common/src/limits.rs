@@ -187,6 +187,8 @@ pub const STREAMS_PER_SUBSCRIPTION_MAX: usize = 128;
 pub const REQUESTS_PER_SECOND_MAX: u32 = 500;
 /// A session left alone for this long expires, in seconds.
 pub const SESSION_EXPIRY_S: i64 = 86_400;
+/// Pause between two searches for sessions left alone, in milliseconds.
+pub const SESSION_CHECK_MS: u64 = 600_000;
 /// Times that an agent lays missing chunks again before it reads everything.
 pub const MISSING_ROUNDS_MAX: usize = 2;
 

@@ -9,9 +9,13 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::KeyPair;
-use common::limits::{RENEWAL_CHECK_MS, SMALL_MESSAGE_BYTES_MAX, UNARY_MESSAGE_BYTES_MAX};
+use common::limits::{
+    RENEWAL_CHECK_MS, SESSION_CHECK_MS, SMALL_MESSAGE_BYTES_MAX, STREAM_MESSAGE_BYTES_MAX, UNARY_MESSAGE_BYTES_MAX,
+};
 use proto::v1::account_server::AccountServer;
 use proto::v1::admin_server::AdminServer;
+use proto::v1::backup_server::BackupServer;
+use proto::v1::restore_server::RestoreServer;
 use proto::v1::server_server::ServerServer;
 use proto::v1::sets_server::SetsServer;
 use tokio::net::TcpListener;
@@ -27,19 +31,28 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::grpc::account::AccountService;
 use crate::grpc::admin::AdminService;
+use crate::grpc::backup::BackupService;
+use crate::grpc::restore::RestoreService;
 use crate::grpc::router::{Router, RouterBuilder};
 use crate::grpc::serve::serve;
 use crate::grpc::server::ServerService;
 use crate::grpc::sets::SetsService;
 use crate::identity::Identity;
 use crate::listen::{self, Stop};
+use crate::lookups;
 use crate::store::objects::Objects;
+use crate::subscriptions::{Settings, Subscriptions};
 use crate::tls::Certificates;
 
 /// Name of the control store in the server's folder.
 pub const CONTROL_FILE: &str = "control.db";
 /// Name of the identity's folder in the server's folder.
 pub const IDENTITY_FOLDER: &str = "identity";
+
+/// Name of the catalogs' folder in the server's folder.
+const CATALOGS_FOLDER: &str = "catalogs";
+/// Name of the staging folder in the object store's.
+const STAGING_FOLDER: &str = "staging";
 
 /// The clock and the randomness that the server works with; tests bring their own.
 #[derive(Clone)]
@@ -109,8 +122,8 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     let leaf = identity.leaf(&config.names, random, clock.now())?;
     let certificates = Arc::new(Certificates::new(leaf, config.public_certificate.as_ref())?);
     let control = Arc::new(Control::open(&folder.join(CONTROL_FILE))?);
-    let objects = Objects::open(&config.store, config.reserve.min_bytes)?;
-    let parts = Parts { config, identity: &identity, control: &control, objects: &objects, random };
+    let subscriptions = Arc::new(subscriptions(folder, config, &identity, &control, environment)?);
+    let parts = Parts { config, identity: &identity, control: &control, subscriptions: &subscriptions, random };
     let router = parts.router()?;
     let authenticator = Authenticator::new(control.clone(), clock.clone());
     let listener = TcpListener::bind(config.listen).await?;
@@ -119,17 +132,43 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     let connections = listen::start(listener, TlsAcceptor::from(certificates.server_config()?), stopped.clone());
     let fingerprint = identity.fingerprint();
     let renewal = Renewal { identity, certificates, names: config.names.clone(), environment: environment.clone() };
-    tokio::spawn(renewal.run(stopped));
+    tokio::spawn(renewal.run(stopped.clone()));
+    tokio::spawn(upkeep(subscriptions, stopped));
     let ended = stop.clone();
     let serving = tokio::spawn(async move { serve(router, &authenticator, connections, ended).await });
     Ok(Running { address, fingerprint, control, stop, serving })
+}
+
+/// The storage engine of `folder`; nothing is opened yet. Staging lies beside the objects: a rename makes a pack of it.
+///
+/// # Errors
+/// If its folders cannot be made.
+pub fn subscriptions(
+    folder: &Path,
+    config: &Config,
+    identity: &Identity,
+    control: &Arc<Control>,
+    environment: &Environment,
+) -> anyhow::Result<Subscriptions> {
+    let objects = Objects::open(&config.store, config.reserve.min_bytes)?;
+    let settings = Settings {
+        catalogs: folder.join(CATALOGS_FOLDER),
+        staging: config.store.join(STAGING_FOLDER),
+        location: config.location(),
+        key: identity.receipt_key(),
+        terms: lookups::terms(control),
+        sources: lookups::sources(control),
+        clock: environment.clock.clone(),
+        random: environment.random.clone(),
+    };
+    Ok(Subscriptions::new(settings, objects)?)
 }
 
 struct Parts<'a> {
     config: &'a Config,
     identity: &'a Identity,
     control: &'a Arc<Control>,
-    objects: &'a Objects,
+    subscriptions: &'a Arc<Subscriptions>,
     random: &'a Random,
 }
 
@@ -143,22 +182,54 @@ impl Parts<'_> {
             ServerService::new(&location, receipt_key.public_key().as_ref(), self.identity.receipt_certificate());
         let account = AccountService {
             control: control.clone(),
-            objects: self.objects.clone(),
+            subscriptions: self.subscriptions.clone(),
             logins: logins.clone(),
             random: random.clone(),
             location,
         };
+        let backup = BackupService::new(self.subscriptions.clone());
+        let restore = RestoreService::new(self.subscriptions.clone());
         let sets = SetsService { control: control.clone() };
         let admin = AdminService { control, logins, random };
         let (_, health) = tonic_health::server::health_reporter();
         Ok(RouterBuilder::default()
             .with(AccountServer::new(account).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
+            .with(BackupServer::new(backup).max_decoding_message_size(STREAM_MESSAGE_BYTES_MAX))
+            .with(RestoreServer::new(restore).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(SetsServer::new(sets).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(AdminServer::new(admin).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(ServerServer::new(server).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(health.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .finish())
     }
+}
+
+/// Ends sessions that were left alone, and closes subscriptions that nobody uses.
+async fn upkeep(subscriptions: Arc<Subscriptions>, mut stop: watch::Receiver<Stop>) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop > Stop::No) => return,
+            () = tokio::time::sleep(Duration::from_millis(SESSION_CHECK_MS)) => {}
+        }
+        let subscriptions = subscriptions.clone();
+        // Nothing is lost if it panics: the next round looks again.
+        let _ = tokio::task::spawn_blocking(move || expire(&subscriptions)).await;
+    }
+}
+
+fn expire(subscriptions: &Subscriptions) {
+    let now_ns = subscriptions.settings().clock.now_ns();
+    let stored = subscriptions.stored().unwrap_or_else(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "the stored subscriptions could not be listed");
+        Vec::new()
+    });
+    for id in stored {
+        if let Err(error) = subscriptions.get(&id).and_then(|open| open.expire_sessions(now_ns)) {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, subscription = %id, "sessions left alone could not be ended");
+        }
+    }
+    subscriptions.close_idle();
 }
 
 /// Replaces the leaf certificate when two thirds of its life are over.

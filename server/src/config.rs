@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use common::limits::{RESERVE_BYTES_MIN, RESERVE_PERCENT};
+use common::limits::RESERVE_BYTES_MIN;
 use serde::Deserialize;
 
 use crate::contract::location::{Location, LocationRefused};
@@ -17,14 +17,13 @@ use crate::contract::location::{Location, LocationRefused};
 pub const FILE: &str = "server.toml";
 
 /// Every key, dotted.
-pub const KEYS: [&str; 13] = [
+pub const KEYS: [&str; 12] = [
     "listen",
     "names",
     "store",
     "location.site",
     "location.country",
     "location.owner",
-    "reserve.percent",
     "reserve.min_bytes",
     "log.level",
     "log.format",
@@ -70,19 +69,17 @@ struct DeclaredLocation {
     owner: String,
 }
 
-/// Part of the disk that is kept free for catalog, upkeep and audit: the larger of both.
+/// Part of the disk that is kept free for catalog, upkeep and audit; 2 % of the disk if that is more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reserve {
-    /// In per cent of the disk.
-    pub percent: u64,
     /// In bytes.
     pub min_bytes: u64,
 }
 
 impl Default for Reserve {
     fn default() -> Self {
-        Self { percent: RESERVE_PERCENT, min_bytes: RESERVE_BYTES_MIN }
+        Self { min_bytes: RESERVE_BYTES_MIN }
     }
 }
 

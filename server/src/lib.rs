@@ -17,6 +17,7 @@ pub mod grpc;
 pub mod identity;
 pub mod keyrings;
 pub mod listen;
+pub mod lookups;
 pub mod session;
 pub mod setup;
 pub mod store;

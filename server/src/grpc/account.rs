@@ -6,14 +6,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::id::{AgentId, ScopeId};
+use common::id::{AgentId, ScopeId, SubscriptionId};
 use common::limits::LOGIN_TOKEN_S;
 use proto::code::{ErrorCode, Failure};
 use proto::v1;
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
+use super::backup::day_use;
 use super::caller::{self, WireId, with_control};
+use super::failure::session_failure;
 use super::server::wire_location;
 use super::{convert, status};
 use crate::auth::logins::{Credentials, Logins};
@@ -27,7 +29,7 @@ use crate::control::agents::{Agent, NewAgent};
 use crate::control::audit::{Action, Event};
 use crate::keyrings;
 use crate::listen::Place;
-use crate::store::objects::Objects;
+use crate::subscriptions::Subscriptions;
 
 /// Longest version text of an agent, in bytes.
 const VERSION_BYTES_MAX: usize = 64;
@@ -37,8 +39,8 @@ const VERSION_BYTES_MAX: usize = 64;
 pub struct AccountService {
     /// The provider's records.
     pub control: Arc<Control>,
-    /// Keyring generations.
-    pub objects: Objects,
+    /// Keyring generations, and today's use.
+    pub subscriptions: Arc<Subscriptions>,
     /// Passwords and tokens of people.
     pub logins: Logins,
     /// Ids and tokens of agents.
@@ -97,7 +99,7 @@ impl v1::account_server::Account for AccountService {
         request: Request<v1::GetKeyringRequest>,
     ) -> Result<Response<v1::GetKeyringReply>, Status> {
         let subscription = caller::subscription(&caller::principal(&request)?).map_err(status::of_failure)?;
-        let objects = self.objects.clone();
+        let objects = self.subscriptions.objects().clone();
         let read = caller::blocking(move || keyrings::read(&objects, &subscription)).await;
         let generations = read.map_err(status::of_failure)?.into_iter().map(Bytes::from).collect();
         Ok(Response::new(v1::GetKeyringReply { generations }))
@@ -111,7 +113,7 @@ impl v1::account_server::Account for AccountService {
         let subscription = caller::subscription(&principal).map_err(status::of_failure)?;
         let is_agent = matches!(principal, Principal::Agent { .. });
         let generation = request.into_inner().generation;
-        let (objects, control) = (self.objects.clone(), self.control.clone());
+        let (objects, control) = (self.subscriptions.objects().clone(), self.control.clone());
         let append = caller::blocking(move || {
             let number = keyrings::append(&objects, &subscription, &generation, is_agent)?;
             let object = number.to_string();
@@ -225,6 +227,7 @@ impl AccountService {
             subscription_reference: subscription.form.reference,
             state: convert::state(subscription.state).into(),
             location: Some(wire_location(&self.location)),
+            today: Some(self.today(id).await?),
             ..v1::WhoamiReply::default()
         };
         match principal {
@@ -241,6 +244,17 @@ impl AccountService {
             Principal::Operator { .. } | Principal::Enrolment { .. } => {}
         }
         Ok(reply)
+    }
+}
+
+impl AccountService {
+    async fn today(&self, id: SubscriptionId) -> Result<v1::DayUse, Failure> {
+        let subscriptions = self.subscriptions.clone();
+        caller::blocking(move || {
+            let read = || day_use(&subscriptions, &*subscriptions.get(&id)?, &subscriptions.terms(&id)?);
+            read().map_err(|error| session_failure(&error))
+        })
+        .await
     }
 }
 

@@ -151,7 +151,11 @@ fn state(terms: &Terms) -> v1::SubscriptionState {
 }
 
 /// Today's account of a subscription.
-fn day_use(subscriptions: &Subscriptions, open: &Subscription, terms: &Terms) -> Result<v1::DayUse, SessionError> {
+/// Today's account of a subscription.
+///
+/// # Errors
+/// If its catalog cannot be read.
+pub fn day_use(subscriptions: &Subscriptions, open: &Subscription, terms: &Terms) -> Result<v1::DayUse, SessionError> {
     let day = day_of(subscriptions.settings().clock.now()).to_string();
     let account = open.account();
     let (line, baseline_bytes) = open.read(|catalog| {
