@@ -248,6 +248,8 @@ pub const RESTORE_OPEN_DIRECTORIES: usize = 64;
 pub const HOLE_HASHED_BYTES_MAX: u64 = 64 << 30;
 /// Items with a problem that are listed by name; more are counted.
 pub const LISTED_ITEMS_MAX: usize = 10_000;
+/// Bytes of small files in several chunks that a verification holds at once; more are read in order later.
+pub const VERIFY_BUFFER_BYTES: usize = 64 << 20;
 /// Plain bytes that `dump` holds at once.
 pub const DUMP_WINDOW_BYTES: u64 = 32 << 20;
 

@@ -11,6 +11,7 @@
 //! Invariant: P2 — a restore gives the exact bytes or a named error.
 //! Invariant: nothing outside the target is written, made, removed, or given other metadata.
 
+pub mod dump;
 pub mod fetch;
 mod folders;
 mod late;
@@ -21,6 +22,8 @@ mod plan;
 pub mod select;
 mod target;
 pub mod unlock;
+pub mod verify;
+pub mod walk;
 mod window;
 mod write;
 

@@ -15,7 +15,7 @@ use common::id::ChunkId;
 use common::limits::{RESTORE_FIRST_WINDOW_FILES, RESTORE_WINDOW_FILES, WINDOW_BYTES, XATTRS_BYTES_MAX};
 use common::tree::TreeError;
 use common::tree::content::Extent;
-use common::tree::cursor::{Cursor, find};
+use common::tree::cursor::find;
 use common::tree::entry::{Entry, EntryKind, FileContent, Owner};
 use common::tree::layers::ExtentReader;
 use common::tree::path::{EntryKey, KeyRange};
@@ -29,6 +29,7 @@ use super::nodes::{NodeError, Nodes};
 use super::outcome::{Problem, Progress};
 use super::select::{Decision, Overwrite, decide};
 use super::unlock::ChunkFailure;
+use super::walk::{Met, walk};
 use super::window::{Window, WindowBuilder};
 use super::write::{FileJob, FileWriter, Place};
 use super::{RestoreError, RestoreOptions};
@@ -128,31 +129,23 @@ impl<'a> Planner<'a> {
         range: KeyRange,
         submit: &mut Submit<'_, Arc<Window>>,
     ) -> Result<ControlFlow<()>, RestoreError> {
-        let fetcher = self.fetcher;
-        let nodes = RefCell::new(Nodes::for_walk(fetcher));
-        let mut cursor = Cursor::new(self.root, range, |id| nodes.borrow_mut().get(id));
-        let mut last_path = Vec::new();
-        loop {
-            let met = cursor.next_entry().map_err(Refusal::from);
-            let planned = match met {
-                Ok(None) => return Ok(ControlFlow::Continue(())),
-                Ok(Some((key, entry))) => {
-                    last_path = key.path();
-                    self.plan(&key, &entry)
-                }
-                // The cursor goes on with what follows the node.
-                Err(refusal) => Err(refusal),
+        walk(self.fetcher, self.root, range, |met| {
+            let (path, planned) = match met {
+                Met::Lost(path) => (path, Err(Problem::Node.into())),
+                Met::Entry(key, entry) => match self.plan(&key, &entry) {
+                    Ok(()) => (Vec::new(), Ok(())),
+                    refused => (key.path(), refused),
+                },
             };
             match planned {
                 Ok(()) => {}
-                Err(Refusal::Item(problem)) => self.writer.tally.problem(last_path.clone(), problem),
+                Err(Refusal::Item(problem)) => self.writer.tally.problem(path, problem),
                 Err(Refusal::Fatal(error)) => return Err(error),
             }
             let full = self.window.is_full(self.window_files_max);
-            if self.stopped() || (full && self.submit_window(submit).is_break()) {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
+            let ends = self.stopped() || (full && self.submit_window(submit).is_break());
+            Ok(if ends { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })
     }
 
     fn stopped(&self) -> bool {

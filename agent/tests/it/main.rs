@@ -10,3 +10,4 @@ mod oracle;
 mod restore;
 mod setup;
 mod site;
+mod verify;
