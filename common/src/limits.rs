@@ -18,9 +18,9 @@ pub const NODE_BYTES_MAX: usize = 512 << 10;
 /// Most items (entries, branch children, extents) of one node.
 pub const NODE_ITEMS_MAX: usize = 8_192;
 /// Plaintext bytes from which a leaf or branch may end.
-pub const NODE_PLAIN_BYTES_MIN: usize = 16 << 10;
-/// Plaintext bytes around which leaves and branches end.
-pub const NODE_PLAIN_BYTES_TARGET: usize = 48 << 10;
+pub const NODE_PLAIN_BYTES_MIN: usize = 2 << 10;
+/// Plaintext bytes, above the minimum, around which leaves and branches end: small, because one changed file writes a leaf.
+pub const NODE_PLAIN_BYTES_TARGET: usize = 6 << 10;
 /// Plaintext bytes at which a leaf or branch is forced to end.
 pub const NODE_PLAIN_BYTES_MAX: usize = 256 << 10;
 /// Fewest children of a branch that ends before it is full, so that levels shrink even when keys are long.
