@@ -23,3 +23,4 @@ pub mod setup;
 pub mod store;
 pub mod subscriptions;
 pub mod tls;
+pub mod upkeep;

@@ -24,6 +24,7 @@ use crate::store::durable;
 use crate::store::error::StoreError;
 use crate::store::name::Folder;
 use crate::store::objects::Objects;
+use crate::upkeep::rebuild::{Rebuilt, fill};
 
 /// Name of a catalog's file in its folder.
 const CATALOG_FILE: &str = "catalog.db";
@@ -171,6 +172,37 @@ impl Subscriptions {
         }
         let catalog = Catalog::open(&parts.catalog_file)?;
         Subscription::start(recover(parts, catalog, self.settings.random.clone())?, lock)
+    }
+
+    /// Makes a subscription's catalog again from what the store holds. Nobody may use the subscription meanwhile.
+    ///
+    /// # Errors
+    /// [`SessionError::InUse`] if somebody does; the old catalog is then as it was.
+    pub fn rebuild(&self, subscription: &SubscriptionId) -> Result<Rebuilt, SessionError> {
+        let slot = Arc::clone(self.slots.lock().entry(*subscription).or_default());
+        let mut slot = slot.lock();
+        if slot.as_ref().is_some_and(|open| Arc::strong_count(open) > 1) {
+            return Err(SessionError::InUse);
+        }
+        *slot = None;
+        // Opening adopts what staging holds. A catalog that cannot be opened has nothing to say.
+        match self.open(subscription) {
+            Err(SessionError::InUse) => return Err(SessionError::InUse),
+            Err(error) => tracing::warn!(%error, %subscription, "the old catalog is left aside"),
+            Ok(_) => {}
+        }
+        let folder = self.catalog_folder(subscription);
+        let _lock = lock(&folder)?;
+        let (parts, new) = (self.parts(subscription), new_catalog_file(&folder));
+        discard_catalog(&new)?;
+        let catalog = Catalog::create(&new)?;
+        let rebuilt = fill(&parts, &catalog)?;
+        catalog.checkpoint()?;
+        drop(catalog);
+        // A crash between these two leaves no catalog: opening then asks for a rebuild, and this is one.
+        discard_catalog(&parts.catalog_file)?;
+        install_catalog(&self.objects, &folder)?;
+        Ok(rebuilt)
     }
 
     /// What the parts of a subscription work with.

@@ -273,6 +273,19 @@ impl Catalog {
         Ok(())
     }
 
+    /// Marks a damaged chunk's frame as usable again: its pack reads well. What was found incomplete for its sake is looked at
+    /// again the next time it is needed.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn mark_present(&self, row: u32) -> Result<(), CatalogError> {
+        let damaged = ChunkState::Damaged.code();
+        self.connection
+            .prepare_cached("UPDATE chunks SET state = 1 WHERE row = ?1 AND state = ?2")?
+            .execute((row, damaged))?;
+        Ok(())
+    }
+
     /// The frames of a pack that rows point to, in order, with their rows and scopes.
     ///
     /// # Errors

@@ -139,6 +139,19 @@ impl Catalog {
         Ok(rows)
     }
 
+    /// The rows of all chunks that a frame was ever stored of.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn stored_rows(&self) -> Result<RoaringBitmap, CatalogError> {
+        let mut statement = self.connection.prepare_cached("SELECT row FROM chunks WHERE state <> 0")?;
+        let mut rows = RoaringBitmap::new();
+        for row in statement.query_map([], |row| row.get::<_, u32>(0))? {
+            rows.insert(row?);
+        }
+        Ok(rows)
+    }
+
     /// Takes rows off the uncommitted account.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 
 pub mod children;
 pub mod chunks;
+pub mod compare;
 pub mod error;
 pub mod file;
 pub mod ledger;

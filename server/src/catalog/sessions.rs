@@ -149,6 +149,27 @@ impl Catalog {
         Ok(row)
     }
 
+    /// Says of a known session what its snapshot tells (after a rebuild).
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn complete_session(&self, session: &SessionFacts) -> Result<(), CatalogError> {
+        let mut statement = self.connection.prepare_cached(
+            "UPDATE sessions SET kind = ?2, set_version = ?3, parent = ?4, touched_at_ns = ?5, state = ?6, sent_bytes = ?7
+             WHERE row = ?1",
+        )?;
+        statement.execute((
+            session.row,
+            i32::from(session.kind),
+            stored(session.set_version),
+            session.parent.map(|parent| *parent.as_bytes()),
+            session.touched_at_ns,
+            session.state.code(),
+            stored(session.sent_bytes),
+        ))?;
+        Ok(())
+    }
+
     /// The session of an id.
     ///
     /// # Errors

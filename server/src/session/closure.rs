@@ -55,6 +55,19 @@ struct Walker<'a> {
     newly_complete: Vec<u32>,
 }
 
+/// What a root reaches, whole or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Survey {
+    /// Rows of everything that was reached; what hangs below a node that was never stored is not known.
+    pub chunks: RoaringBitmap,
+    /// Rows among them that are not present, and nodes below themselves.
+    pub missing: RoaringBitmap,
+    /// Nodes that were not known to be complete in `epoch`, and are.
+    pub newly_complete: Vec<u32>,
+    /// The closure epoch in which this was found.
+    pub epoch: u32,
+}
+
 /// Walks from the root `id` of a scope. Stops looking once more than `missing_max` chunks are missing.
 ///
 /// # Errors
@@ -65,18 +78,32 @@ pub fn walk(catalog: &Catalog, scope: u32, id: &ChunkId, missing_max: usize) -> 
     let Some(root) = root.filter(|root| root.state != ChunkState::Absent && is_root(root.kind)) else {
         return Ok(Walk::Missing(vec![*id]));
     };
+    let Survey { chunks, missing, newly_complete, epoch } = survey(catalog, root.row, missing_max as u64)?;
+    if missing.is_empty() {
+        return Ok(Walk::Whole(Closure { root: root.row, chunks, newly_complete, epoch }));
+    }
+    let ids = missing.iter().take(missing_max + 1).map(|row| catalog.chunk_id(row));
+    ids.collect::<Result<_, _>>().map(Walk::Missing)
+}
+
+/// Surveys what the node of a row reaches. Stops looking once more than `missing_max` chunks are missing.
+///
+/// # Errors
+/// [`CatalogError`].
+pub fn survey(catalog: &Catalog, root: u32, missing_max: u64) -> Result<Survey, CatalogError> {
     let (node_rows, epoch) = (catalog.node_rows()?, catalog.closure_epoch()?);
     let (seen, whole, left, missing) = Default::default();
     let mut walker = Walker { catalog, node_rows, epoch, seen, whole, left, missing, newly_complete: Vec::new() };
-    if root.state != ChunkState::Present {
-        walker.missing.insert(root.row);
+    if !walker.is_present(root)? {
+        walker.missing.insert(root);
     }
-    walker.run(root.row, missing_max as u64)?;
-    if !walker.missing.is_empty() {
-        let ids = walker.missing.iter().take(missing_max + 1).map(|row| catalog.chunk_id(row));
-        return ids.collect::<Result<_, _>>().map(Walk::Missing);
+    if walker.node_rows.contains(root) {
+        walker.run(root, missing_max)?;
+    } else {
+        walker.seen.insert(root);
     }
-    Ok(Walk::Whole(Closure { root: root.row, chunks: walker.seen, newly_complete: walker.newly_complete, epoch }))
+    let Walker { seen, missing, newly_complete, .. } = walker;
+    Ok(Survey { chunks: seen, missing, newly_complete, epoch })
 }
 
 impl Walker<'_> {

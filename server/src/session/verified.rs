@@ -9,7 +9,8 @@ use prost::Message;
 use crate::session::error::SessionError;
 use crate::session::subscription::Subscription;
 use crate::store::error::StoreError;
-use crate::store::name::{FactKind, ObjectName};
+use crate::store::name::FactKind;
+use crate::upkeep::quarantine::fact_name;
 
 /// A report this soon after the last one adds nothing, in nanoseconds.
 const REPORT_NS_MIN: i64 = 86_400_000_000_000;
@@ -33,8 +34,9 @@ impl Subscription {
                 by,
                 body: Vec::new(),
             };
-            let name = ObjectName::Fact(FactKind::Verified, fact_id(&session, now_ns));
-            match writer.shared.objects.publish(&writer.shared.subscription, &name, &fact.encode_to_vec()) {
+            let fact = fact.encode_to_vec();
+            let name = fact_name(FactKind::Verified, &fact);
+            match writer.shared.objects.publish(&writer.shared.subscription, &name, &fact) {
                 Ok(()) | Err(StoreError::AlreadyExists(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -42,11 +44,4 @@ impl Subscription {
             Ok(())
         })
     }
-}
-
-/// The name of a report: its snapshot and time, hashed to the length of a fact's id.
-fn fact_id(session: &SessionId, at_ns: i64) -> [u8; 16] {
-    let mut id = [0; 16];
-    id.copy_from_slice(&blake3::hash(&[&session.as_bytes()[..], &at_ns.to_le_bytes()].concat()).as_bytes()[..16]);
-    id
 }

@@ -10,3 +10,4 @@ mod harness;
 mod hostile;
 mod recovery;
 mod sessions;
+mod upkeep;

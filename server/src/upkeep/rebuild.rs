@@ -1,0 +1,332 @@
+//! A catalog made again from packs and objects.
+//!
+//! ```text
+//! old catalog, if it opens: staging is adopted (session::recover), then it is put away
+//!   → packs: directories, and the frames of nodes for their children  → snapshots in the order of reception
+//!   → verifications → the new file takes the old one's place
+//! ```
+//! A session that made no snapshot is not open any more afterwards: its frames stay known. What staging held without a readable
+//! catalog is removed: which of it had been acknowledged can't be told from a torn write, and no receipt depends on it.
+//!
+//! Invariant: no object is written or removed; the new catalog replaces the old one only when it is whole and durable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use common::frame::{FIXED_HEADER_BYTES, FrameHeader, checksum};
+use common::id::{ChunkId, PackId, SessionId};
+use common::limits::{PACK_BYTES_MAX, RECORD_BYTES_MAX};
+use common::pack::{self, PackEntry, PackHeader, PackKind, PackTail, TRAILER_BYTES, Trailer};
+use common::snapshot::StoredSnapshot;
+use common::stored::{Fact, PackSession, SnapshotKind, decode_strict};
+
+use crate::catalog::chunks::{ChunkState, StagedChunk};
+use crate::catalog::error::CatalogError;
+use crate::catalog::file::Catalog;
+use crate::catalog::nodes::NewNode;
+use crate::catalog::packs::{PackFacts, PackState};
+use crate::catalog::sessions::{SessionFacts, SessionState};
+use crate::session::closure::{Closure, survey};
+use crate::session::commit::{SnapshotObjectBytes, reach_of, record_in_one};
+use crate::session::error::SessionError;
+use crate::session::subscription::SharedParts;
+use crate::store::error::StoreError;
+use crate::store::name::{FactKind, Folder, ObjectName};
+use crate::upkeep::quarantine;
+
+/// What a rebuild found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Packs read.
+    pub packs: u64,
+    /// Frames found.
+    pub frames: u64,
+    /// Snapshots found.
+    pub snapshots: u64,
+    /// Packs whose directory can't be read; their frames were salvaged and are to be laid again.
+    pub salvaged_packs: Vec<PackId>,
+    /// Snapshots of which something is missing or damaged.
+    pub incomplete_snapshots: Vec<SessionId>,
+    /// Snapshot objects that can't be read.
+    pub damaged_snapshots: Vec<SessionId>,
+}
+
+/// Fills an empty catalog with everything that the store holds of a subscription.
+///
+/// # Errors
+/// [`SessionError`]; an error while listing or reading stops the rebuild.
+pub fn fill(parts: &SharedParts, catalog: &Catalog) -> Result<Rebuilt, SessionError> {
+    let damaged = quarantine::load(&parts.objects, &parts.subscription)?;
+    let mut rebuild = Rebuild { parts, catalog, damaged, next_row: 1, next_pack: 1, report: Rebuilt::default() };
+    let objects = rebuild.snapshot_objects()?;
+    // Nodes last: their children then have rows, and most are found complete at once.
+    for wanted in [PackKind::Data, PackKind::Nodes] {
+        for name in parts.objects.list(&parts.subscription, Folder::Packs)? {
+            if let ObjectName::Pack(name) = name {
+                rebuild.pack(&name, wanted)?;
+            }
+        }
+    }
+    for object in &objects {
+        rebuild.snapshot(object)?;
+    }
+    rebuild.verifications()?;
+    Ok(rebuild.report)
+}
+
+struct Rebuild<'a> {
+    parts: &'a SharedParts,
+    catalog: &'a Catalog,
+    damaged: BTreeMap<PackId, BTreeSet<ChunkId>>,
+    next_row: u32,
+    next_pack: u32,
+    report: Rebuilt,
+}
+
+/// A pack as far as it can be read.
+struct ReadPack {
+    file: File,
+    bytes: u64,
+    header: PackHeader,
+    entries: Vec<PackEntry>,
+    sessions: Vec<PackSession>,
+    salvaged: bool,
+}
+
+impl Rebuild<'_> {
+    fn pack(&mut self, name: &PackId, wanted: PackKind) -> Result<(), SessionError> {
+        let Some(read) = self.read_pack(name)? else {
+            if wanted == PackKind::Data {
+                tracing::error!(pack = %name, "a pack has no readable header");
+                self.report.salvaged_packs.push(*name);
+            }
+            return Ok(());
+        };
+        if read.header.kind != wanted || read.header.subscription != self.parts.subscription {
+            return Ok(());
+        }
+        let (row, next_row) = (self.next_pack, self.next_row);
+        let stored = self.catalog.atomically(|catalog| {
+            let mut frames = PackFrames { catalog, pack: row, next_row, read: &read };
+            frames.store(name, self.damaged.get(name))?;
+            Ok::<_, SessionError>(frames.next_row)
+        })?;
+        (self.next_pack, self.next_row) = (row + 1, stored);
+        self.report.packs += 1;
+        self.report.frames += read.entries.len() as u64;
+        if read.salvaged {
+            self.report.salvaged_packs.push(*name);
+        }
+        Ok(())
+    }
+
+    fn read_pack(&self, name: &PackId) -> Result<Option<ReadPack>, SessionError> {
+        let object = ObjectName::Pack(*name);
+        let file = self.parts.objects.file(&self.parts.subscription, &object)?;
+        let failed = |error| StoreError::from_io("read", &object, error);
+        let bytes = file.metadata().map_err(failed)?.len();
+        let mut header = [0; pack::HEADER_BYTES];
+        if bytes < header.len() as u64 || bytes > PACK_BYTES_MAX {
+            return Ok(None);
+        }
+        file.read_exact_at(&mut header, 0).map_err(failed)?;
+        let Ok(header) = PackHeader::parse(&header) else { return Ok(None) };
+        let tail = read_tail(&file, bytes).map_err(failed)?;
+        let salvaged = tail.is_none();
+        let PackTail { entries, sessions } = match tail {
+            Some(tail) => tail,
+            None => {
+                let mut whole = vec![0; usize::try_from(bytes).unwrap_or(0)];
+                file.read_exact_at(&mut whole, 0).map_err(failed)?;
+                PackTail { entries: pack::salvage(&whole), sessions: Vec::new() }
+            }
+        };
+        Ok(Some(ReadPack { file, bytes, header, entries, sessions, salvaged }))
+    }
+
+    /// Reads all snapshot objects, in the order of reception, and stores their sessions.
+    fn snapshot_objects(&mut self) -> Result<Vec<SnapshotObjectBytes>, SessionError> {
+        let mut objects = Vec::new();
+        for name in self.parts.objects.list(&self.parts.subscription, Folder::Snapshots)? {
+            let ObjectName::Snapshot(session) = name else { continue };
+            let bytes = self.parts.objects.read(&self.parts.subscription, &name, StoredSnapshot::BYTES_MAX)?;
+            match SnapshotObjectBytes::decode(&bytes) {
+                Ok(object) if object.snapshot.head.session == session => objects.push(object),
+                _ => self.report.damaged_snapshots.push(session),
+            }
+        }
+        objects.sort_unstable_by_key(|object| object.snapshot.server.received_at_ns);
+        Ok(objects)
+    }
+
+    fn snapshot(&mut self, object: &SnapshotObjectBytes) -> Result<(), SessionError> {
+        let head = &object.snapshot.head;
+        let known = self.catalog.session(&head.session)?;
+        let scope = self.catalog.atomically(|catalog| catalog.scope_row(&head.scope))?;
+        let facts = SessionFacts {
+            row: known.as_ref().map_or(0, |known| known.row),
+            id: head.session,
+            agent: head.agent,
+            scope,
+            scope_id: head.scope,
+            source: head.source,
+            kind: head.kind,
+            set_version: head.set_version,
+            parent: head.parent,
+            opened_at_ns: known.as_ref().map_or(object.snapshot.server.received_at_ns, |known| known.opened_at_ns),
+            touched_at_ns: object.snapshot.server.received_at_ns,
+            state: SessionState::Committed,
+            sent_bytes: object.snapshot.server.sent_bytes,
+            envelope: object.snapshot.object.envelope.clone(),
+        };
+        self.catalog.atomically::<_, CatalogError>(|catalog| match known {
+            Some(_) => catalog.complete_session(&facts),
+            None => catalog.insert_session(&facts).map(|_| ()),
+        })?;
+        let next_row = &mut self.next_row;
+        let root = self.catalog.atomically(|catalog| catalog.named_chunk(scope, &head.root, next_row))?;
+        let found = survey(self.catalog, root.row, u64::MAX)?;
+        if !found.missing.is_empty() {
+            self.report.incomplete_snapshots.push(head.session);
+        }
+        let reach = reach_of(self.catalog, &head.source, &found.chunks)?;
+        let (newly_complete, epoch) = (found.newly_complete, found.epoch);
+        let closure = Closure { root: root.row, chunks: found.chunks, newly_complete, epoch };
+        record_in_one(self.catalog, &self.parts.key, object, (&closure, &reach))?;
+        self.report.snapshots += 1;
+        Ok(())
+    }
+
+    fn verifications(&self) -> Result<(), SessionError> {
+        for name in self.parts.objects.list(&self.parts.subscription, Folder::Facts(FactKind::Verified))? {
+            let bytes = self.parts.objects.read(&self.parts.subscription, &name, RECORD_BYTES_MAX)?;
+            let fact: Result<Fact, _> = decode_strict("fact", &bytes, RECORD_BYTES_MAX);
+            let fact = fact.map_err(|_| SessionError::Damaged(name.to_string()))?;
+            let session = SessionId::try_from(&fact.id[..]).map_err(|_| SessionError::Damaged(name.to_string()))?;
+            self.catalog.atomically(|catalog| catalog.set_verified(&session, fact.at_ns))?;
+        }
+        Ok(())
+    }
+}
+
+/// Directory and sessions of a pack; none if they can't be read as such.
+fn read_tail(file: &File, bytes: u64) -> std::io::Result<Option<PackTail>> {
+    let Some(trailer_at) = bytes.checked_sub(TRAILER_BYTES as u64) else { return Ok(None) };
+    let mut trailer = [0; TRAILER_BYTES];
+    file.read_exact_at(&mut trailer, trailer_at)?;
+    let Ok(trailer) = Trailer::parse(&trailer, bytes) else { return Ok(None) };
+    let tail_bytes = trailer.tail_bytes();
+    let mut tail = vec![0; tail_bytes];
+    file.read_exact_at(&mut tail, trailer_at - tail_bytes as u64)?;
+    Ok(PackTail::decode(&trailer, &tail, bytes).ok())
+}
+
+/// The frames of one pack on their way into the catalog.
+struct PackFrames<'a> {
+    catalog: &'a Catalog,
+    pack: u32,
+    next_row: u32,
+    read: &'a ReadPack,
+}
+
+impl PackFrames<'_> {
+    fn store(&mut self, name: &PackId, damaged: Option<&BTreeSet<ChunkId>>) -> Result<(), SessionError> {
+        for session in &self.read.sessions {
+            self.session(session)?;
+        }
+        let only = self.read.sessions.first().filter(|_| self.read.sessions.len() == 1);
+        let only = only.map(|session| SessionId::try_from(&session.session[..])).transpose();
+        let only = only.map_err(|_| SessionError::Damaged(ObjectName::Pack(*name).to_string()))?;
+        let mut quarantined = false;
+        for entry in &self.read.entries {
+            let suspect = self.read.salvaged || damaged.is_some_and(|damaged| damaged.contains(&entry.id));
+            quarantined |= self.frame(entry, only, suspect)?;
+        }
+        let state = if quarantined || self.read.salvaged { PackState::Quarantined } else { PackState::Published };
+        let session = only.map(|only| self.catalog.session(&only)).transpose()?.flatten();
+        Ok(self.catalog.store_pack(&PackFacts {
+            row: self.pack,
+            name: Some(*name),
+            kind: self.read.header.kind,
+            state,
+            salt: self.read.header.salt,
+            bytes: self.read.bytes,
+            session: session.map_or(0, |session| session.row),
+        })?)
+    }
+
+    fn session(&self, record: &PackSession) -> Result<(), SessionError> {
+        let wrong = |_| SessionError::Damaged("a session record of a pack".to_owned());
+        let id: SessionId = record.session[..].try_into().map_err(wrong)?;
+        if self.catalog.session(&id)?.is_some() {
+            return Ok(());
+        }
+        let scope_id = record.scope[..].try_into().map_err(wrong)?;
+        self.catalog.insert_session(&SessionFacts {
+            row: 0,
+            id,
+            agent: record.agent[..].try_into().map_err(wrong)?,
+            scope: self.catalog.scope_row(&scope_id)?,
+            scope_id,
+            source: record.source[..].try_into().map_err(wrong)?,
+            kind: SnapshotKind::Regular,
+            set_version: 0,
+            parent: None,
+            opened_at_ns: record.opened_at_ns,
+            touched_at_ns: record.opened_at_ns,
+            state: SessionState::Expired,
+            sent_bytes: 0,
+            envelope: record.envelope.clone(),
+        })?;
+        Ok(())
+    }
+
+    /// Stores a frame; true if it is damaged and no good copy of its chunk was met before.
+    fn frame(&mut self, entry: &PackEntry, only: Option<SessionId>, suspect: bool) -> Result<bool, SessionError> {
+        let frame = if suspect || entry.kind.is_node() { self.read_frame(entry) } else { None };
+        let good = match &frame {
+            Some(frame) => checksum(frame) == entry.checksum && !self.read.salvaged,
+            None => !suspect && !entry.kind.is_node(),
+        };
+        let session = match only {
+            Some(only) => Some(only),
+            None => self.session_of_frame(entry),
+        };
+        let session = session.map(|session| self.catalog.session(&session)).transpose()?.flatten();
+        // A frame whose session no pack describes has no scope: nothing can refer to it.
+        let Some(session) = session else { return Ok(!good) };
+        let known = self.catalog.chunk(session.scope, &entry.id)?;
+        if known
+            .is_some_and(|known| known.state == ChunkState::Present || (known.state == ChunkState::Damaged && !good))
+        {
+            return Ok(false);
+        }
+        let header = frame.as_deref().and_then(|frame| FrameHeader::parse_whole(frame).ok());
+        let children = header.map_or(Vec::new(), |header| header.children);
+        let staged =
+            StagedChunk { scope: session.scope, session: session.row, pack: self.pack, entry: *entry, children };
+        let row = self.catalog.store_chunk(&staged, &mut self.next_row)?;
+        if entry.kind.is_node() && good {
+            let epoch = self.catalog.closure_epoch()?;
+            let node = NewNode { row, scope: staged.scope, children: &staged.children, epoch };
+            self.catalog.store_node(node, &mut self.next_row)?;
+        }
+        if !good {
+            self.catalog.mark_damaged(row)?;
+        }
+        Ok(!good)
+    }
+
+    fn read_frame(&self, entry: &PackEntry) -> Option<Vec<u8>> {
+        let mut frame = vec![0; entry.frame_bytes as usize];
+        self.read.file.read_exact_at(&mut frame, u64::from(entry.offset)).ok()?;
+        Some(frame)
+    }
+
+    fn session_of_frame(&self, entry: &PackEntry) -> Option<SessionId> {
+        let mut head = [0; FIXED_HEADER_BYTES];
+        self.read.file.read_exact_at(&mut head, u64::from(entry.offset)).ok()?;
+        Some(SessionId::new(*head.get(47..)?.first_chunk()?))
+    }
+}

@@ -1,0 +1,283 @@
+//! Every stored byte read again and compared, without any key.
+//!
+//! A pack's name is the hash of its bytes, a snapshot's is in the catalog and in its receipt, a fact of the engine is named by
+//! its hash. What differs is looked at frame by frame: good frames of a damaged pack stay usable, the others are quarantined.
+//!
+//! It removes and repairs nothing. How fast it reads is up to the caller, who is asked before each object.
+//!
+//! Invariant: quarantine is a fact in the store before it is a row in the catalog, and a row before it is reported.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+
+use common::id::{ChunkId, PackId, SessionId};
+use common::keyring::Keyring;
+use common::limits::{KEYRING_BYTES_MAX, RECORD_BYTES_MAX};
+use common::pack::PackNamer;
+use common::snapshot::StoredSnapshot;
+use common::stored::{Fact, Tombstone, decode_strict};
+use roaring::RoaringBitmap;
+
+use crate::catalog::chunks::ChunkState;
+use crate::catalog::error::CatalogError;
+use crate::catalog::packs::{PackFacts, PackState};
+use crate::session::closure::survey;
+use crate::session::error::SessionError;
+use crate::session::subscription::Subscription;
+use crate::store::error::StoreError;
+use crate::store::name::{FactKind, Folder, ObjectName};
+use crate::store::reader::{FrameRange, plan_runs, read_run};
+use crate::upkeep::quarantine;
+
+/// Bytes read at once.
+const READ_BYTES: usize = 1 << 20;
+
+/// What a scrub found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scrubbed {
+    /// Objects read.
+    pub objects: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Objects that are not what was stored, or are missing, by name.
+    pub damaged: Vec<String>,
+    /// Objects that the catalog does not know, by name.
+    pub unknown: Vec<String>,
+    /// Chunks that can't be used any more.
+    pub damaged_chunks: Vec<ChunkId>,
+    /// Snapshots that reach one of them.
+    pub affected_snapshots: Vec<SessionId>,
+}
+
+impl Scrubbed {
+    /// True if everything is as it was stored.
+    pub fn is_clean(&self) -> bool {
+        self.damaged.is_empty() && self.unknown.is_empty()
+    }
+}
+
+/// Scrubs a subscription, suspect packs first. `go_on` is told how many bytes were read so far, before each object; it may wait,
+/// or say false to stop.
+///
+/// # Errors
+/// [`SessionError`] if the catalog or a listing fails; damage is no error.
+pub fn scrub(open: &Subscription, now_ns: i64, mut go_on: impl FnMut(u64) -> bool) -> Result<Scrubbed, SessionError> {
+    let mut scrub = Scrub { open, now_ns, report: Scrubbed::default(), damaged_rows: RoaringBitmap::new() };
+    let mut packs = open.read(|catalog| Ok(catalog.packs()?))?;
+    packs.retain(|pack| pack.state != PackState::Staging);
+    packs.sort_by_key(|pack| pack.state != PackState::Suspect);
+    for pack in &packs {
+        if !go_on(scrub.report.bytes) {
+            return scrub.finish();
+        }
+        scrub.pack(pack)?;
+    }
+    scrub.unknown_packs(&packs)?;
+    for folder in Folder::all().filter(|folder| *folder != Folder::Packs) {
+        for name in open.shared().objects.list(&open.shared().subscription, folder)? {
+            if !go_on(scrub.report.bytes) {
+                return scrub.finish();
+            }
+            scrub.object(&name)?;
+        }
+    }
+    scrub.missing_snapshots()?;
+    scrub.keyring()?;
+    scrub.finish()
+}
+
+struct Scrub<'a> {
+    open: &'a Subscription,
+    now_ns: i64,
+    report: Scrubbed,
+    damaged_rows: RoaringBitmap,
+}
+
+impl Scrub<'_> {
+    fn pack(&mut self, pack: &PackFacts) -> Result<(), SessionError> {
+        let Some(name) = pack.name else { return Ok(()) };
+        let object = ObjectName::Pack(name);
+        let (objects, subscription) = (&self.open.shared().objects, &self.open.shared().subscription);
+        let file = match objects.file(subscription, &object) {
+            Ok(file) => file,
+            Err(StoreError::NotFound(_)) => return self.quarantine(pack, &name, None),
+            Err(error) => return Err(error.into()),
+        };
+        self.report.objects += 1;
+        match self.name_of(&file) {
+            Some(found) if found == name => self.good(pack),
+            _ => self.quarantine(pack, &name, Some(&file)),
+        }
+    }
+
+    /// The hash of a file's bytes; none if some can't be read.
+    fn name_of(&mut self, mut file: &File) -> Option<PackId> {
+        let mut namer = PackNamer::default();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let bytes = file.read(&mut buffer).ok()?;
+            if bytes == 0 {
+                break;
+            }
+            namer.update(&buffer[..bytes]);
+            self.report.bytes += bytes as u64;
+        }
+        // What is read once for this is not read soon again. Advice may be ignored, so may its result.
+        let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+        Some(namer.name())
+    }
+
+    /// A pack that reads well: if it was thought otherwise, it is usable again.
+    fn good(&self, pack: &PackFacts) -> Result<(), SessionError> {
+        if pack.state == PackState::Published {
+            return Ok(());
+        }
+        let row = pack.row;
+        self.open.writer().run(move |writer| {
+            Ok(writer.catalog.atomically::<_, CatalogError>(|catalog| {
+                for (chunk, _) in catalog.chunks_of_pack(row)? {
+                    catalog.mark_present(chunk)?;
+                }
+                catalog.set_pack_state(row, PackState::Published)
+            })?)
+        })
+    }
+
+    fn quarantine(&mut self, pack: &PackFacts, name: &PackId, file: Option<&File>) -> Result<(), SessionError> {
+        let (chunks, present) = self.open.read(|catalog| {
+            let (chunks, mut present) = (catalog.chunks_of_pack(pack.row)?, RoaringBitmap::new());
+            for (row, _) in &chunks {
+                if catalog.chunk_of_row(*row)?.state == ChunkState::Present {
+                    present.insert(*row);
+                }
+            }
+            Ok((chunks, present))
+        })?;
+        let ranges: Vec<FrameRange> = chunks
+            .iter()
+            .map(|(_, entry)| FrameRange {
+                offset: entry.offset.into(),
+                frame_bytes: entry.frame_bytes,
+                checksum: entry.checksum,
+            })
+            .collect();
+        let mut damaged = Vec::new();
+        for run in plan_runs(&ranges) {
+            let frames = file.map_or_else(|| vec![None; run.len()], |file| read_run(file, &ranges[run.clone()]));
+            let bad = chunks[run].iter().zip(frames).filter(|(_, frame)| frame.is_none());
+            damaged.extend(bad.map(|((row, entry), _)| (*row, entry.id)));
+        }
+        self.report.damaged.push(ObjectName::Pack(*name).to_string());
+        self.report.damaged_chunks.extend(damaged.iter().map(|(_, id)| *id));
+        self.damaged_rows.extend(damaged.iter().map(|(row, _)| *row));
+        damaged.retain(|(row, _)| present.contains(*row));
+        let ids: Vec<ChunkId> = damaged.iter().map(|(_, id)| *id).collect();
+        tracing::error!(pack = %name, frames = ids.len(), "a pack is damaged; these frames were not known to be");
+        let shared = self.open.shared();
+        quarantine::store(&shared.objects, &shared.subscription, name, &ids, self.now_ns)?;
+        let state = if file.is_some() { PackState::Quarantined } else { PackState::Lost };
+        let pack = pack.row;
+        self.open.writer().run(move |writer| {
+            Ok(writer.catalog.atomically::<_, CatalogError>(|catalog| {
+                damaged.iter().try_for_each(|(row, _)| catalog.mark_damaged(*row))?;
+                catalog.set_pack_state(pack, state)?;
+                if damaged.is_empty() { Ok(()) } else { catalog.start_closure_epoch() }
+            })?)
+        })
+    }
+
+    fn unknown_packs(&mut self, known: &[PackFacts]) -> Result<(), SessionError> {
+        let known: BTreeSet<PackId> = known.iter().filter_map(|pack| pack.name).collect();
+        let shared = self.open.shared();
+        for name in shared.objects.list(&shared.subscription, Folder::Packs)? {
+            let ObjectName::Pack(pack) = name else { continue };
+            // A pack that was published since the list of rows was read is known by now.
+            if !known.contains(&pack) && self.open.read(|catalog| Ok(catalog.pack_named(&pack)?))?.is_none() {
+                self.report.unknown.push(name.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, name: &ObjectName) -> Result<(), SessionError> {
+        let shared = self.open.shared();
+        let bytes = match shared.objects.read(&shared.subscription, name, StoredSnapshot::BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(StoreError::TooLong(_) | StoreError::Failed { .. }) => {
+                self.report.damaged.push(name.to_string());
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.report.objects += 1;
+        self.report.bytes += bytes.len() as u64;
+        let good = match name {
+            ObjectName::Snapshot(session) => {
+                let row = self.open.read(|catalog| Ok(catalog.snapshot(session)?))?;
+                if row.is_none() {
+                    self.report.unknown.push(name.to_string());
+                    return Ok(());
+                }
+                row.is_some_and(|row| row.digest == *blake3::hash(&bytes).as_bytes())
+            }
+            ObjectName::Fact(kind @ (FactKind::Quarantine | FactKind::Verified), _) => {
+                quarantine::fact_name(*kind, &bytes) == *name
+            }
+            ObjectName::Fact(..) => decode_strict::<Fact>("fact", &bytes, RECORD_BYTES_MAX).is_ok(),
+            ObjectName::Tombstone(_) => {
+                decode_strict::<Tombstone>("tombstone", &bytes, StoredSnapshot::BYTES_MAX).is_ok()
+            }
+            // Each generation needs those before it: they are checked together.
+            ObjectName::Keyring(_) | ObjectName::Pack(_) => true,
+        };
+        if !good {
+            self.report.damaged.push(name.to_string());
+        }
+        Ok(())
+    }
+
+    fn missing_snapshots(&mut self) -> Result<(), SessionError> {
+        let shared = self.open.shared();
+        for row in self.open.read(|catalog| Ok(catalog.snapshots()?))? {
+            let name = ObjectName::Snapshot(row.session);
+            match shared.objects.bytes(&shared.subscription, &name) {
+                Ok(_) => {}
+                Err(StoreError::NotFound(_)) => self.report.damaged.push(name.to_string()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The chain of keyring generations, each signed by the one before.
+    fn keyring(&mut self) -> Result<(), SessionError> {
+        let shared = self.open.shared();
+        let mut generations = Vec::new();
+        for name in shared.objects.list(&shared.subscription, Folder::Keyring)? {
+            generations.push(shared.objects.read(&shared.subscription, &name, KEYRING_BYTES_MAX)?);
+            if Keyring::verify(&generations, None).is_err() {
+                self.report.damaged.push(name.to_string());
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the snapshots that reach something damaged.
+    fn finish(mut self) -> Result<Scrubbed, SessionError> {
+        if !self.damaged_rows.is_empty() {
+            let damaged = &self.damaged_rows;
+            self.report.affected_snapshots = self.open.read(|catalog| {
+                let mut affected = Vec::new();
+                for snapshot in catalog.snapshots()? {
+                    if !survey(catalog, snapshot.root, u64::MAX)?.chunks.is_disjoint(damaged) {
+                        affected.push(snapshot.session);
+                    }
+                }
+                Ok(affected)
+            })?;
+        }
+        Ok(self.report)
+    }
+}
