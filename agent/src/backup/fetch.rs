@@ -13,6 +13,7 @@ use common::keys::{ChunkKind, ScopeKeys};
 use common::limits::FETCH_NODES_AT_ONCE;
 use common::tree::content::Content;
 use common::tree::entry::EntryKind;
+use common::tree::extents::child_nodes;
 use common::tree::node::{LeafReader, Node};
 use tokio::runtime::Handle;
 
@@ -109,8 +110,7 @@ impl Wanted<'_> {
 fn below(node: &Node, recorder: &mut Recorder<'_>) -> Result<Vec<ChunkId>, BackupError> {
     match node.kind {
         ChunkKind::Branch => Ok(node.children.clone()),
-        // Level 0 refers to data, higher ones to extents nodes; the level follows magic and version.
-        ChunkKind::Extents => Ok(if node.plaintext.get(4) == Some(&0) { Vec::new() } else { node.children.clone() }),
+        ChunkKind::Extents => Ok(child_nodes(node).map_err(malformed)?.to_vec()),
         ChunkKind::Data => Err(MemoryError::Damaged("a chunk of data in the tree").into()),
         ChunkKind::Leaf => {
             let mut reader = LeafReader::open(node).map_err(malformed)?;
