@@ -84,6 +84,7 @@ pub struct TreeBuilder<'a, S> {
     sink: S,
     levels: Vec<Level>,
     item: Vec<u8>,
+    entry: Vec<u8>,
 }
 
 impl<'a, S, E> TreeBuilder<'a, S>
@@ -93,7 +94,7 @@ where
 {
     /// Starts an empty tree.
     pub fn new(id_key: &'a IdKey, boundary: &'a BoundaryKey, sink: S) -> Self {
-        Self { id_key, boundary, sink, levels: vec![Level::default()], item: Vec::new() }
+        Self { id_key, boundary, sink, levels: vec![Level::default()], item: Vec::new(), entry: Vec::new() }
     }
 
     /// Adds an entry; its key must be after every key before.
@@ -178,11 +179,11 @@ where
         let key_before: &[u8] = if open.items == 0 { &[] } else { &open.last_key };
         self.item.clear();
         put_key(key_before, key.as_bytes(), &mut self.item);
-        let mut body = Vec::with_capacity(160);
+        self.entry.clear();
         entry
-            .encode(open.last_owner.as_ref(), &mut open.children, &mut body)
+            .encode(open.last_owner.as_ref(), &mut open.children, &mut self.entry)
             .map_err(|source| BuildError::Entry { key: key.clone(), source })?;
-        put_bytes(&mut self.item, &body);
+        put_bytes(&mut self.item, &self.entry);
         if !open.fits(self.item.len()) {
             open.children.truncate(children_before);
             return Ok(false);

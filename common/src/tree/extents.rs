@@ -314,6 +314,17 @@ where
     }
 }
 
+/// The nodes that an extents node refers to: none at level 0, whose children are data.
+///
+/// # Errors
+/// If it is not an extents node.
+pub fn child_nodes(node: &Node) -> Result<&[ChunkId], Malformed> {
+    match read_extents(node)? {
+        ExtentsItems::Pieces(_) => Ok(&[]),
+        ExtentsItems::Children(..) => Ok(&node.children),
+    }
+}
+
 /// The items of one extents node.
 pub(crate) enum ExtentsItems {
     /// Level 0.

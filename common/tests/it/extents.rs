@@ -120,6 +120,28 @@ proptest! {
     }
 
     #[test]
+    fn a_wrong_bit_in_an_extents_node_is_an_error_or_another_list(count in 65u64..3_000, flips in prop::collection::vec(any::<u64>(), 40)) {
+        let mut forest = Forest::new();
+        let extents: Vec<_> = (0..count).map(|at| extent(at, 1 + mix(at) % 9)).collect();
+        let size = extents.iter().map(|extent| extent.bytes).sum();
+        let Content::Layers(layers) = write(&mut forest, &extents) else { panic!("over 64 extents that do not touch") };
+        let good = read(&forest, &Content::Layers(layers.clone()), size, 0).unwrap();
+        let root = forest.nodes[&layers[0].root].clone();
+        for flip in flips {
+            let mut wrong = root.clone();
+            let at = (flip >> 8) as usize % wrong.plaintext.len();
+            wrong.plaintext[at] ^= 1 << (flip % 8);
+            let whole = forest.add(wrong.clone());
+            wrong.plaintext.truncate(at);
+            let cut = forest.add(wrong);
+            for root in [whole, cut] {
+                let content = Content::Layers(vec![Layer { root, extents: count }]);
+                prop_assert!(read(&forest, &content, size, 0).ok().as_ref() != Some(&good), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
     fn hostile_extents_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), level in 0u8..3, size in any::<u64>()) {
         let mut forest = Forest::new();
         let mut plaintext = b"DBN\x01".to_vec();

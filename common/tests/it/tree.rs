@@ -232,6 +232,28 @@ fn a_branch_that_lies_about_its_children_is_an_error() {
 }
 
 #[test]
+fn a_node_that_is_missing_costs_what_is_below_it_and_nothing_else() {
+    let mut forest = Forest::new();
+    let content = model(0..3_000);
+    let root = forest.build(&content).root;
+    let leaves = forest.nodes.values().filter(|node| node.kind == ChunkKind::Leaf);
+    let lost = leaves.map(|leaf| leaf.id).max().unwrap();
+    let gone = forest.read(lost, KeyRange::all());
+    forest.nodes.remove(&lost);
+    let mut cursor = Cursor::new(root, KeyRange::all(), |id: &ChunkId| forest.fetch(id));
+    let (mut read, mut errors) = (Vec::new(), 0);
+    loop {
+        match cursor.next_entry() {
+            Ok(None) => break,
+            Ok(Some(entry)) => read.push(entry),
+            Err(_) => errors += 1,
+        }
+    }
+    assert_eq!(errors, 1);
+    assert_eq!(read, content.into_iter().filter(|entry| !gone.contains(entry)).collect::<Vec<_>>());
+}
+
+#[test]
 fn entries_that_the_format_cannot_hold_are_refused() {
     let mut wrong_mode = entry(0);
     wrong_mode.mode = 0o10000;
