@@ -10,4 +10,5 @@ mod harness;
 mod hostile;
 mod recovery;
 mod sessions;
+mod streams;
 mod upkeep;

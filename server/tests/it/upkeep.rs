@@ -213,7 +213,7 @@ fn good_frames_of_a_damaged_pack_stay_usable_and_the_others_are_laid_again() {
     })
     .unwrap();
     assert!(matches!(&found[..], [Fetched::Frame { frame, .. }] if *frame == laid.frame.frame));
-    assert!(open.read(|catalog| recount(catalog)).unwrap().is_empty());
+    assert!(open.read(recount).unwrap().is_empty());
 }
 
 #[test]
