@@ -54,6 +54,9 @@ pub enum Command {
     Backup(BackupArgs),
     #[command(visible_alias = "etat")]
     Status,
+    Dates(Box<DatesArgs>),
+    #[command(visible_alias = "restaurer")]
+    Restore(Box<RestoreArgs>),
     #[command(subcommand)]
     Sources(SourcesCommand),
     #[command(subcommand)]
@@ -92,6 +95,64 @@ pub struct SetupArgs {
 #[derive(Args)]
 pub struct BackupArgs {
     pub source: Option<String>,
+}
+
+/// Who reads: nothing on an enrolled machine, a server and a person on any other.
+#[derive(Args, Clone, Default)]
+pub struct ReadArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub person: PersonArgs,
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// Which snapshots to list.
+#[derive(Args)]
+pub struct DatesArgs {
+    pub source: Option<String>,
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+/// What to take back, and how.
+#[derive(Args)]
+pub struct RestoreArgs {
+    pub paths: Vec<PathBuf>,
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    #[arg(long, value_name = "POINT", default_value = "latest", hide_default_value = true)]
+    pub at: String,
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    #[arg(long)]
+    pub full_paths: bool,
+    #[arg(long, value_name = "never|older|changed|always", default_value = "never", hide_default_value = true)]
+    pub overwrite: OverwriteArg,
+    #[arg(long, value_name = "PATTERN", action = ArgAction::Append)]
+    pub include: Vec<String>,
+    #[arg(long, value_name = "PATTERN", action = ArgAction::Append)]
+    pub exclude: Vec<String>,
+    #[arg(long)]
+    pub dry_run: bool,
+    #[arg(long)]
+    pub devices: bool,
+    #[arg(long)]
+    pub privileges: bool,
+    #[arg(long)]
+    pub numeric_owner: bool,
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+/// What happens to a file that stands in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OverwriteArg {
+    Never,
+    Older,
+    Changed,
+    Always,
 }
 
 /// Where the server is.
@@ -254,7 +315,9 @@ mod tests {
 
     #[test]
     fn french_names_stand_for_english_ones() {
-        for (french, english) in [("installer", "setup"), ("sauvegarder", "backup"), ("etat", "status")] {
+        for (french, english) in
+            [("installer", "setup"), ("sauvegarder", "backup"), ("etat", "status"), ("restaurer", "restore")]
+        {
             let command = Cli::command();
             assert_eq!(command.find_subcommand(french).map(clap::Command::get_name), Some(english));
         }

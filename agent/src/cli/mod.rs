@@ -9,16 +9,20 @@
 //!
 //! Invariant: I8 — with `main.rs`, the only home of the environment and of the process's end in the agent.
 
+mod access;
 mod args;
 mod backup;
 mod completions;
 mod context;
+mod dates;
 mod failure;
 mod help;
 mod key;
 mod login;
 mod meter;
 mod output;
+mod point;
+mod restore;
 mod secret;
 mod setup;
 mod sources;
@@ -226,6 +230,8 @@ fn execute(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Setup(args) => setup::run(&args, context),
         Command::Backup(args) => backup::run(&args, context),
         Command::Status => status::run(context),
+        Command::Dates(args) => dates::run(&args, context),
+        Command::Restore(args) => restore::run(&args, context),
         Command::Sources(command) => sources::run(&command, context),
         Command::Key(command) => key::run(&command, context),
         Command::Completions(args) => completions::run(&args, context),

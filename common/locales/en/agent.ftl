@@ -119,6 +119,52 @@ skip-reason-io-error = read error
 skip-reason-path-too-long = path too long
 skip-reason-unsupported = unsupported type of file
 
+## Snapshots
+
+dates-head = { $source } ({ $host })
+dates-point = Point
+dates-id = Id
+dates-date = Date
+dates-files = Files
+dates-changed = Changed
+point-other-day = No backup on { $day }: the one of { $date } is used.
+
+## Restore
+
+step-restoring = restoring
+restore-from = { $source }, backup of { $date } → { $target }
+restore-would = Dry run: { PLURAL($files) ->
+    [one] { $files } file would be restored
+   *[other] { $files } files would be restored
+} ({ $bytes }); already there: { $present }, left alone: { $skipped }, impossible: { $failed }. Duration: { $duration }.
+restore-complete = { PLURAL($files) ->
+    [one] { $files } file restored and verified
+   *[other] { $files } files restored and verified
+} ({ $bytes }) in { $duration }; already there: { $present }, left alone: { $skipped }, impossible: { $failed }.
+restore-incomplete = Incomplete: { PLURAL($files) ->
+    [one] { $files } file restored and verified
+   *[other] { $files } files restored and verified
+} ({ $bytes }) in { $duration }; already there: { $present }, left alone: { $skipped }, impossible: { $failed }, see the list.
+restore-target = { $target } cannot be the target. Check the path and the rights, or choose another one with --to.
+restore-disk = Writing to { $target } failed; the restore has stopped. Free some space, then run it again: it goes on where it was.
+restore-failed = The restore to { $target } failed. Run it again: it goes on where it was.
+restore-sync = Everything is written to { $target }, but the system did not confirm that it will last. Check the disk, then run it again.
+problem-content-missing = the content is missing on the server
+problem-content-damaged = the content is damaged on the server
+problem-key-missing = no key at hand reads this content
+problem-digest-mismatch = the content read back is not what was backed up
+problem-tree-damaged = the listing of this folder is damaged on the server
+problem-exists = exists already, left alone (see --overwrite)
+problem-in-the-way = another type of file is in its place
+problem-tree-inconsistent = the entry does not fit into the tree; it is refused
+problem-device-not-asked = a device, made again only with --devices
+problem-socket = a socket belongs to the program that listens; it is not made again
+problem-privilege-not-asked = elevated rights, given back only with --privileges
+problem-owner-not-set = its owner could not be given back
+problem-attribute-not-set = an extended attribute could not be given back
+problem-digest-not-checked = holes too large to verify the whole; each chunk was verified
+problem-io-error = the system refused
+
 ## What failed
 
 cli-unreachable = The server does not answer. Check the network and the address, then try again.
@@ -158,3 +204,12 @@ cli-interrupted = Interrupted. Nothing is lost: the next run goes on where this 
 cli-set-unknown = This machine has no source "{ $source }". "dobaas status" shows its own; "dobaas sources set" adds one.
 cli-no-set = This machine has nothing to back up yet. Choose it: dobaas sources set SOURCE --path FOLDER
 cli-set-unreadable = "{ $source }": the backup set cannot be read.
+cli-no-snapshot = There is no backup to read with these rights.
+cli-source-needed = Several sources are backed up: add --source. Sources: { $known }.
+cli-point = "{ $point }" does not name a backup. Write latest, a date (2026-11-21), a date and a time, @3 or the start of an id.
+cli-point-absent = "{ $source }" has no backup at "{ $point }" or before. "dobaas dates" shows those that exist.
+cli-id-ambiguous = Several backups start with { $id }. Give more digits.
+cli-snapshot-untrusted = Backup { $id } is refused: it is not what this key wrote and the provider signed ({ $reason }). Choose another date and call your provider.
+cli-other-scope = This backup is of another machine: name --identifier and the passphrase.
+cli-path-invalid = { $path } is not a path of a backup. Write it from the root, without "..".
+cli-pattern = The pattern "{ $pattern }" is not understood. The syntax is that of .gitignore.

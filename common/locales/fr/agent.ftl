@@ -120,6 +120,55 @@ skip-reason-io-error = erreur de lecture
 skip-reason-path-too-long = chemin trop long
 skip-reason-unsupported = type de fichier non pris en charge
 
+## Points de restauration
+
+dates-head = { $source } ({ $host })
+dates-point = Point
+dates-id = Numéro
+dates-date = Date
+dates-files = Fichiers
+dates-changed = Modifié
+point-other-day = Pas de sauvegarde le { $day } : celle du { $date } est utilisée.
+
+## Restauration
+
+step-restoring = restauration
+restore-from = { $source }, sauvegarde du { $date } → { $target }
+restore-would = À blanc : { PLURAL($files) ->
+    [one] { $files } fichier serait restauré
+    [many] { $files } de fichiers seraient restaurés
+   *[other] { $files } fichiers seraient restaurés
+} ({ $bytes }) ; déjà présents : { $present }, laissés : { $skipped }, impossibles : { $failed }. Durée : { $duration }.
+restore-complete = { PLURAL($files) ->
+    [one] { $files } fichier restauré et vérifié
+    [many] { $files } de fichiers restaurés et vérifiés
+   *[other] { $files } fichiers restaurés et vérifiés
+} ({ $bytes }) en { $duration } ; déjà présents : { $present }, laissés : { $skipped }, impossibles : { $failed }.
+restore-incomplete = Incomplet : { PLURAL($files) ->
+    [one] { $files } fichier restauré et vérifié
+    [many] { $files } de fichiers restaurés et vérifiés
+   *[other] { $files } fichiers restaurés et vérifiés
+} ({ $bytes }) en { $duration } ; déjà présents : { $present }, laissés : { $skipped }, impossibles : { $failed }, voir la liste.
+restore-target = { $target } ne peut pas servir de destination. Vérifiez le chemin et les droits, ou choisissez-en une autre avec --to.
+restore-disk = L'écriture dans { $target } a échoué ; la restauration s'est arrêtée. Libérez de la place, puis relancez : elle reprendra où elle en était.
+restore-failed = La restauration dans { $target } a échoué. Relancez-la : elle reprendra où elle en était.
+restore-sync = Tout est écrit dans { $target }, mais le système n'a pas confirmé que c'est durable. Vérifiez le disque, puis relancez.
+problem-content-missing = le contenu manque sur le serveur
+problem-content-damaged = le contenu est endommagé sur le serveur
+problem-key-missing = aucune clé ouverte ne lit ce contenu
+problem-digest-mismatch = le contenu relu n'est pas celui qui avait été sauvegardé
+problem-tree-damaged = la liste de ce dossier est endommagée sur le serveur
+problem-exists = existe déjà, laissé tel quel (voir --overwrite)
+problem-in-the-way = un autre type de fichier occupe la place
+problem-tree-inconsistent = l'entrée ne tient pas dans l'arbre ; elle est refusée
+problem-device-not-asked = périphérique, recréé seulement avec --devices
+problem-socket = une socket appartient au programme qui écoute ; elle n'est pas recréée
+problem-privilege-not-asked = droits élevés, rendus seulement avec --privileges
+problem-owner-not-set = le propriétaire n'a pas pu être rendu
+problem-attribute-not-set = un attribut étendu n'a pas pu être rendu
+problem-digest-not-checked = trous trop grands pour vérifier l'ensemble ; chaque bloc l'a été
+problem-io-error = le système a refusé
+
 ## Ce qui a échoué
 
 cli-unreachable = Le serveur ne répond pas. Vérifiez le réseau et l'adresse, puis réessayez.
@@ -159,3 +208,12 @@ cli-interrupted = Interrompu. Rien n'est perdu : la prochaine exécution reprend
 cli-set-unknown = Cette machine n'a pas de source « { $source } ». « dobaas status » montre les siennes ; « dobaas sources set » en ajoute une.
 cli-no-set = Cette machine n'a encore rien à sauvegarder. Choisissez-le : dobaas sources set SOURCE --path DOSSIER
 cli-set-unreadable = « { $source } » : le jeu de sauvegarde ne peut pas être lu.
+cli-no-snapshot = Il n'y a aucune sauvegarde à lire avec ces droits.
+cli-source-needed = Plusieurs sources sont sauvegardées : ajoutez --source. Sources : { $known }.
+cli-point = « { $point } » ne désigne pas une sauvegarde. Écrivez latest, une date (21/11/2026), une date et une heure, @3 ou le début d'un numéro.
+cli-point-absent = « { $source } » n'a pas de sauvegarde à « { $point } » ni avant. « dobaas dates » montre celles qui existent.
+cli-id-ambiguous = Plusieurs sauvegardes commencent par { $id }. Donnez plus de chiffres.
+cli-snapshot-untrusted = La sauvegarde { $id } est refusée : elle n'est pas celle que cette clé a écrite et que le prestataire a signée ({ $reason }). Choisissez une autre date et appelez votre prestataire.
+cli-other-scope = Cette sauvegarde est celle d'une autre machine : indiquez --identifier et la phrase secrète.
+cli-path-invalid = { $path } n'est pas un chemin de sauvegarde. Écrivez-le depuis la racine, sans « .. ».
+cli-pattern = Le motif « { $pattern } » n'est pas compris. La syntaxe est celle de .gitignore.

@@ -1,0 +1,104 @@
+//! `dobaas dates`: the snapshots that there are, newest first, with the names by which other commands take them.
+
+use common::stored::SnapshotState;
+use common::text::Arg;
+use common::text::date::moment;
+use serde::Serialize;
+
+use super::access::Access;
+use super::args::DatesArgs;
+use super::context::Context;
+use super::failure::{CliError, Exit};
+use super::output::Table;
+use crate::remote::restore::{ListedSnapshot, SourceInfo};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct DatesDocument {
+    sources: Vec<SourceDocument>,
+}
+
+#[derive(Serialize)]
+struct SourceDocument {
+    source: String,
+    name: String,
+    host: String,
+    snapshots: Vec<SnapshotDocument>,
+}
+
+#[derive(Serialize)]
+struct SnapshotDocument {
+    point: String,
+    snapshot: String,
+    sequence: u64,
+    received_at: String,
+    complete: bool,
+    files: u64,
+    plain_bytes: u64,
+    changed_bytes: u64,
+    sent_bytes: u64,
+    verified_at: Option<String>,
+}
+
+/// Runs `dates`.
+pub fn run(args: &DatesArgs, context: &Context) -> Result<Exit, CliError> {
+    let access = Access::to_names(&args.read, context)?;
+    let sources = match &args.source {
+        Some(name) => vec![access.source(Some(name), context)?],
+        None => context.wait(access.remote.sources())?,
+    };
+    let mut listed = Vec::new();
+    for source in sources {
+        let snapshots = access.snapshots(&source, context)?;
+        listed.push((source, snapshots));
+    }
+    let document = DatesDocument { sources: listed.iter().map(|(source, list)| document(source, list)).collect() };
+    context.output.answer(&document, || listed.iter().map(|(source, list)| text(source, list, context)).collect())?;
+    Ok(Exit::Done)
+}
+
+fn document(source: &SourceInfo, list: &[ListedSnapshot]) -> SourceDocument {
+    let snapshot = |(at, one): (usize, &ListedSnapshot)| SnapshotDocument {
+        point: format!("@{at}"),
+        snapshot: one.stored.head.session.to_string(),
+        sequence: one.stored.head.sequence,
+        received_at: moment(one.stored.server.received_at_ns).to_string(),
+        complete: one.stored.head.state == SnapshotState::Complete,
+        files: one.stored.head.counts.files,
+        plain_bytes: one.stored.head.claimed_plain_bytes,
+        changed_bytes: one.stored.server.changed_bytes,
+        sent_bytes: one.stored.server.sent_bytes,
+        verified_at: one.verified_at_ns.map(|ns| moment(ns).to_string()),
+    };
+    SourceDocument {
+        source: source.source.to_string(),
+        name: source.name.clone(),
+        host: source.host.clone(),
+        snapshots: list.iter().enumerate().map(snapshot).collect(),
+    }
+}
+
+fn text(source: &SourceInfo, list: &[ListedSnapshot], context: &Context) -> String {
+    let (texts, now) = (context.output.texts, context.now());
+    let head = texts.say_with("dates-head", &[("source", Arg::from(&source.name)), ("host", Arg::from(&source.host))]);
+    if list.is_empty() {
+        return format!("{head}\n{}\n", texts.say("status-no-source"));
+    }
+    let headings =
+        ["dates-point", "dates-id", "dates-date", "status-state", "dates-files", "status-size", "dates-changed"];
+    let mut table = Table::new(headings.iter().map(|key| texts.say(key)).collect(), &[4, 5, 6]);
+    for (at, one) in list.iter().enumerate() {
+        let head = &one.stored.head;
+        let complete = head.state == SnapshotState::Complete;
+        table.row(vec![
+            format!("@{at}"),
+            head.session.short(),
+            texts.date_and_relative(moment(one.stored.server.received_at_ns), now),
+            texts.say(if complete { "state-complete" } else { "state-partial" }),
+            texts.integer(head.counts.files),
+            texts.size(head.claimed_plain_bytes),
+            texts.size(one.stored.server.changed_bytes),
+        ]);
+    }
+    format!("{head}\n{}", table.text())
+}
