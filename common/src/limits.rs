@@ -228,6 +228,8 @@ pub const FETCHES_IN_FLIGHT: usize = 4;
 pub const FETCH_IDS: usize = 256;
 /// Frames that wait between the connection and the threads that open them.
 pub const FETCH_QUEUE_FRAMES: usize = 32;
+/// Snapshots that a reader lists at once.
+pub const SNAPSHOTS_LISTED_MAX: usize = 100_000;
 /// Sessions whose keys a reader keeps open.
 pub const READER_SESSIONS_MAX: usize = 65_536;
 /// Node plaintexts that a reader keeps, in bytes.

@@ -9,7 +9,9 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use common::frame::FrameHeader;
 use common::id::{AgentId, ChunkId, ScopeId, SessionId, SourceId};
-use common::limits::{ENVELOPE_BYTES_MAX, IDS_PER_MESSAGE_MAX, STREAM_IDLE_MS, STREAM_MESSAGE_BYTES_MAX};
+use common::limits::{
+    ENVELOPE_BYTES_MAX, IDS_PER_MESSAGE_MAX, SNAPSHOTS_LISTED_MAX, STREAM_IDLE_MS, STREAM_MESSAGE_BYTES_MAX,
+};
 use common::snapshot::StoredSnapshot;
 use proto::v1;
 use proto::v1::restore_client::RestoreClient;
@@ -159,6 +161,28 @@ impl Remote {
             }
         }
         Ok(list)
+    }
+
+    /// Every snapshot of one source, or of all, newest first; asks again as long as the server's answers go on.
+    ///
+    /// # Errors
+    /// Any [`RemoteError`].
+    pub async fn all_snapshots(&self, source: Option<&SourceId>) -> Result<SnapshotList, RemoteError> {
+        let (mut all, mut seen, mut until_ns) = (SnapshotList::default(), HashSet::new(), None);
+        while all.snapshots.len() < SNAPSHOTS_LISTED_MAX {
+            let page = self.snapshots(source, until_ns, 0).await?;
+            all.unreadable += page.unreadable;
+            let before = all.snapshots.len();
+            // Several may have been received at the same moment: the moment is asked for again, what is known left out.
+            let fresh = page.snapshots.into_iter().filter(|listed| seen.insert(listed.stored.head.session));
+            all.snapshots.extend(fresh);
+            let last = all.snapshots.last().map(|listed| listed.stored.server.received_at_ns);
+            if all.snapshots.len() == before || last == until_ns {
+                break;
+            }
+            until_ns = last;
+        }
+        Ok(all)
     }
 
     /// Starts fetching frames; at most [`IDS_PER_MESSAGE_MAX`] ids. They come in the server's order.
