@@ -93,6 +93,16 @@ pub struct Tally {
     pub files_deleted: u64,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Likeness {
+    /// Nothing differs.
+    Unchanged,
+    /// Nothing differs, and it is one more name of a file.
+    FurtherName,
+    /// Something differs.
+    Different,
+}
+
 /// Compares on its own thread.
 pub struct Comparer<'r> {
     shared: &'r Shared<'r>,
@@ -178,14 +188,18 @@ impl<'r> Comparer<'r> {
             }
             self.count(&item.stat);
             let is_old = self.previous.peek().is_some_and(|(old, _)| old == key.as_slice());
-            if is_old && self.is_unchanged(&key, &item.stat) {
+            let likeness = if is_old { self.likeness(&key, &item.stat) } else { Likeness::Different };
+            if likeness == Likeness::Unchanged {
                 self.pass_unchanged(&item.stat)?;
                 continue;
             }
             self.disturb()?;
             if item.stat.kind == FileKind::File {
-                let counter = if is_old { &mut self.tally.files_changed } else { &mut self.tally.files_new };
-                *counter += 1;
+                *match (is_old, likeness) {
+                    (false, _) => &mut self.tally.files_new,
+                    (true, Likeness::FurtherName) => &mut self.tally.files_unchanged,
+                    (true, _) => &mut self.tally.files_changed,
+                } += 1;
             }
             if is_old {
                 self.pass()?;
@@ -203,23 +217,25 @@ impl<'r> Comparer<'r> {
         }
     }
 
-    /// True if the entry that the cursor stands at is what the walk saw.
-    fn is_unchanged(&mut self, key: &[u8], stat: &Stat) -> bool {
-        let Some((_, old)) = self.previous.peek() else { return false };
-        let row = self.previous.row();
+    /// How the entry that the cursor stands at compares with what the walk saw.
+    fn likeness(&mut self, key: &[u8], stat: &Stat) -> Likeness {
         let is_file = stat.kind == FileKind::File;
+        let is_further_name = is_file && stat.links > 1 && self.first_name(key, stat).is_some();
+        let Some((_, old)) = self.previous.peek() else { return Likeness::Different };
+        let row = self.previous.row();
         let same = row.ctime_ns == stat.ctime_ns
             && row.inode == stat.inode
             && row.device == stat.device
             && old.mtime_ns == stat.mtime_ns
             && old.is_directory == (stat.kind == FileKind::Directory)
-            && old.is_file == is_file
-            && (!is_file || old.size == stat.size);
-        if same && is_file && stat.links > 1 {
-            // Its first name stays its first name; further ones go the long way, which reads nothing either.
-            return self.first_name(key, stat).is_none();
+            && old.is_file == (is_file && !is_further_name)
+            && (!old.is_file || old.size == stat.size);
+        match (same, is_further_name) {
+            (false, _) => Likeness::Different,
+            // Which name comes first may be another one: its entry is made again, from what is known.
+            (true, true) => Likeness::FurtherName,
+            (true, false) => Likeness::Unchanged,
         }
-        same
     }
 
     /// The first name of a file with several, if it is not this one.

@@ -26,6 +26,8 @@ pub mod read;
 pub mod run;
 pub mod seal;
 pub mod split;
+#[cfg(test)]
+mod tests;
 pub mod upload;
 pub mod walk;
 pub mod work;

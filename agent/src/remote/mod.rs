@@ -220,6 +220,13 @@ impl Remote {
         Ok(self)
     }
 
+    /// A connection to a server of this test, on this machine.
+    #[cfg(test)]
+    pub(crate) async fn without_tls(port: u16) -> Self {
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
+        Self { channel: endpoint.connect().await.unwrap(), authorization: None }
+    }
+
     /// What generated clients are made of; their message limits are set by who makes them.
     pub(crate) fn channel(&self) -> Channel {
         self.channel.clone()
