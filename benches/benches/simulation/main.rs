@@ -22,8 +22,8 @@ fn main() -> anyhow::Result<()> {
     let (options, wanted): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|text| text.starts_with("--"));
     let full = options.iter().any(|option| option == "--bench");
-    let (days, pages, symbols, directories) =
-        if full { (400, 256 << 10, 4 << 20, 5_000) } else { (20, 32 << 10, 2 << 20, 800) };
+    let (days, pages, symbols) = if full { (400, 256 << 10, 4 << 20) } else { (20, 32 << 10, 1 << 20) };
+    let directories = 5_000;
     let image = Image { pages, days, spread: Spread::Uniform, single: false };
     let hot = Image { spread: Spread::Hot, ..image };
     let growth = Growth { symbols, days, inserted_symbols: symbols / 2_000, appended_symbols: symbols * 3 / 2_000 };
