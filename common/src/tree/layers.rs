@@ -4,8 +4,8 @@
 //!
 //! Invariant: every byte of a file is said by exactly one layer, the newest that says anything of it; a byte that none speaks of is
 //! an error, never a zero.
-//! Invariant: the extents of all layers together are at most twice those of the newest content, and layers at most
-//! [`CONTENT_LAYERS_MAX`]: a layer swallows those above it that are not half as large as the one below.
+//! Invariant: each layer has more than twice the extents of the next newer one, and there are at most [`CONTENT_LAYERS_MAX`]: a new
+//! layer takes in those below it that are not. So few are read together, and an extent is written again about once per doubling.
 
 use std::collections::VecDeque;
 
