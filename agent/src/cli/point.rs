@@ -46,7 +46,7 @@ impl Point {
             };
             let ambiguous = paris().to_ambiguous_zoned(last);
             let until = ambiguous.later().ok()?.timestamp().as_nanosecond() + 999_999_999;
-            return Some(Self::Until { until_ns: i64::try_from(until).ok()?, day });
+            return Some(Self::Until { until_ns: i64::try_from(until).unwrap_or(i64::MAX), day });
         }
         let is_id = (ID_DIGITS_MIN..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_id.then(|| Self::Id(text.to_ascii_lowercase()))

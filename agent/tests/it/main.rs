@@ -5,6 +5,7 @@
 mod browse;
 mod command_line;
 mod crafted;
+mod daily;
 mod loop_disk;
 mod oddities;
 mod oracle;

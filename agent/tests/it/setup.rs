@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::process::{ChildStderr, ChildStdin, Command, Stdio};
 
-use crate::site::{IDENTIFIER, Machine, PASSPHRASE, PASSWORD, SOURCE, Site};
+use crate::site::{IDENTIFIER, PASSPHRASE, PASSWORD, SOURCE, Site};
 
 /// Exit code, standard output and standard error.
 fn ended(command: &mut Command) -> (i32, String, String) {
@@ -20,33 +20,13 @@ fn done(command: &mut Command) -> String {
     out
 }
 
-/// The unattended setup by identifier and password; the recovery key.
-fn set_up(site: &Site, machine: &Machine, more: &[&str]) -> String {
-    let files = [
-        site.secret("default", &site.default_password),
-        site.secret("password", PASSWORD),
-        site.secret("passphrase", PASSPHRASE),
-    ];
-    let out = site.path("recovery").display().to_string();
-    let url = site.url();
-    let typed = [
-        &["setup", "--server", &url, "--fingerprint", site.fingerprint(), "--identifier", IDENTIFIER][..],
-        &["--password-file", &files[0], "--new-password-file", &files[1], "--passphrase-file", &files[2]],
-        &["--recovery-key-out", &out],
-        more,
-    ]
-    .concat();
-    done(&mut machine.dobaas(&typed));
-    std::fs::read_to_string(out).unwrap().trim().to_owned()
-}
-
 #[test]
 fn an_unattended_setup_enrolls_keeps_its_secrets_private_and_saves_the_set() {
     let site = Site::start();
     let machine = site.machine("a");
     let folder = site.path("data");
     std::fs::create_dir(&folder).unwrap();
-    let recovery = set_up(&site, &machine, &["--source", SOURCE, "--path", folder.to_str().unwrap()]);
+    let recovery = site.set_up(&machine, &["--source", SOURCE, "--path", folder.to_str().unwrap()]);
     assert_eq!(recovery.split('-').count(), 14);
     assert_eq!(site.path("recovery").metadata().unwrap().mode() & 0o777, 0o600);
     let identity = machine.state().join("identity.toml");
@@ -81,7 +61,7 @@ fn a_wrong_fingerprint_or_password_changes_nothing() {
 #[test]
 fn a_one_use_token_enrolls_a_second_machine_and_only_one() {
     let site = Site::start();
-    set_up(&site, &site.machine("a"), &[]);
+    site.set_up(&site.machine("a"), &[]);
     let machine = site.machine("b");
     let token = site.secret("token", &site.enrolment_token());
     let passphrase = site.path("passphrase").display().to_string();
@@ -100,7 +80,7 @@ fn a_one_use_token_enrolls_a_second_machine_and_only_one() {
 fn a_passphrase_changes_and_the_recovery_key_finds_the_way_back() {
     let site = Site::start();
     let machine = site.machine("a");
-    let first = set_up(&site, &machine, &[]);
+    let first = site.set_up(&machine, &[]);
     let password = site.path("password").display().to_string();
     let chosen = site.secret("chosen", "une autre phrase secrete");
     let again = site.secret("again", "encore une autre phrase");

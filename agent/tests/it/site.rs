@@ -134,6 +134,27 @@ impl Site {
         path.display().to_string()
     }
 
+    /// Sets a machine up without anybody at it; the recovery key. The secrets stay in `password` and `passphrase`.
+    pub fn set_up(&self, machine: &Machine, more: &[&str]) -> String {
+        let files = [
+            self.secret("default", &self.default_password),
+            self.secret("password", PASSWORD),
+            self.secret("passphrase", PASSPHRASE),
+        ];
+        let out = self.path("recovery").display().to_string();
+        let url = self.url();
+        let typed = [
+            &["setup", "--server", &url, "--fingerprint", self.fingerprint(), "--identifier", IDENTIFIER][..],
+            &["--password-file", &files[0], "--new-password-file", &files[1], "--passphrase-file", &files[2]],
+            &["--recovery-key-out", &out],
+            more,
+        ]
+        .concat();
+        let ended = machine.dobaas(&typed).output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        std::fs::read_to_string(out).unwrap().trim().to_owned()
+    }
+
     /// A machine of the customer.
     pub fn machine(&self, name: &str) -> Machine {
         Machine { state: self.path(name) }
