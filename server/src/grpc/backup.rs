@@ -47,6 +47,11 @@ impl Backup for BackupService {
         let subscriptions = Arc::clone(&self.subscriptions);
         let reply = run(move || {
             let terms = subscriptions.terms(&subscription)?;
+            // A source that another machine reads is as foreign as one that is not on the order form.
+            let sources = (subscriptions.settings().sources)(&subscription)?;
+            if !sources.iter().any(|known| known.source == request.source && known.agent == Some(who.agent)) {
+                return Err(SessionError::NotContracted(request.source));
+            }
             let open = subscriptions.get(&subscription)?;
             let now_ns = subscriptions.settings().clock.now_ns();
             let opened = open.open_session(who, request, &terms, now_ns)?;
