@@ -4,12 +4,15 @@
 //!
 //! Invariant: at most [`PASSWORD_HASHES_MAX`] hashes (19 MiB each) are computed at once, never on an async worker.
 //! Invariant: an unknown identifier costs the same hash as a known one.
+//! Invariant: their memory is kept and used again, the last used first: freed on many threads, it would stay with the allocator,
+//! once per thread.
 
 use std::sync::Arc;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use common::limits::{DEFAULT_PASSWORD_CHARS, PASSWORD_BYTES_MAX, PASSWORD_HASHES_MAX, PASSWORD_WAITERS_MAX};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
@@ -32,11 +35,15 @@ pub enum PasswordError {
     Hash,
 }
 
+/// What one hash is computed in.
+type Memory = Vec<Block>;
+
 /// Computes and checks password hashes.
 #[derive(Clone)]
 pub struct Passwords {
     slots: Arc<Semaphore>,
     waiters: Arc<Semaphore>,
+    memories: Arc<Mutex<Vec<Memory>>>,
     random: Random,
     dummy: Arc<str>,
 }
@@ -51,6 +58,7 @@ impl Passwords {
         Ok(Self {
             slots: Arc::new(Semaphore::new(PASSWORD_HASHES_MAX)),
             waiters: Arc::new(Semaphore::new(PASSWORD_HASHES_MAX + PASSWORD_WAITERS_MAX)),
+            memories: Arc::default(),
             random,
             dummy: dummy.into(),
         })
@@ -62,7 +70,7 @@ impl Passwords {
     /// As [`PasswordError`].
     pub async fn hash(&self, password: &Zeroizing<String>) -> Result<String, PasswordError> {
         let (password, salt) = (password.clone(), self.random.bytes());
-        self.compute(password.len(), move || hash(password.as_bytes(), &salt)).await
+        self.compute(password.len(), move |memory| hash_in(memory, password.as_bytes(), &salt)).await
     }
 
     /// True if `password` is the one that `stored` was made from; without a stored one it takes as long and is false.
@@ -73,7 +81,7 @@ impl Passwords {
         let known = stored.is_some();
         let stored = stored.unwrap_or(&self.dummy).to_owned();
         let password = password.clone();
-        match self.compute(password.len(), move || verify(password.as_bytes(), &stored)).await {
+        match self.compute(password.len(), move |memory| verify(memory, password.as_bytes(), &stored)).await {
             Ok(right) => Ok(right && known),
             Err(PasswordError::TooLong) => Ok(false),
             Err(error) => Err(error),
@@ -88,7 +96,7 @@ impl Passwords {
     async fn compute<T: Send + 'static>(
         &self,
         password_bytes: usize,
-        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
         if password_bytes > PASSWORD_BYTES_MAX {
             return Err(PasswordError::TooLong);
@@ -96,9 +104,12 @@ impl Passwords {
         let waiter = self.waiters.clone().try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
         let slot = self.slots.clone().acquire_owned().await.map_err(|_| PasswordError::Overloaded)?;
         let held: [OwnedSemaphorePermit; 2] = [waiter, slot];
+        let memories = self.memories.clone();
         // The permits travel with the work: a caller that gives up does not free the slot that its hash still uses.
         let done = tokio::task::spawn_blocking(move || {
-            let result = work();
+            let mut memory = memories.lock().pop().unwrap_or_default();
+            let result = work(&mut memory);
+            memories.lock().push(memory);
             drop(held);
             result
         });
@@ -111,18 +122,38 @@ impl Passwords {
 /// # Errors
 /// [`PasswordError::Hash`] if the parameters are refused.
 pub fn hash(password: &[u8], salt: &[u8; 16]) -> Result<String, PasswordError> {
-    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT);
-    let hash: PasswordHash = hasher.hash_password_with_salt(password, salt).map_err(|_| PasswordError::Hash)?;
+    hash_in(&mut Memory::new(), password, salt)
+}
+
+fn hash_in(memory: &mut Memory, password: &[u8], salt: &[u8; 16]) -> Result<String, PasswordError> {
+    let output = output(memory, password, salt, Params::DEFAULT)?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&Params::DEFAULT).map_err(|_| PasswordError::Hash)?,
+        salt: Some(Salt::new(salt).map_err(|_| PasswordError::Hash)?),
+        hash: Some(output),
+    };
     Ok(hash.to_string())
 }
 
-fn verify(password: &[u8], stored: &str) -> Result<bool, PasswordError> {
+fn verify(memory: &mut Memory, password: &[u8], stored: &str) -> Result<bool, PasswordError> {
     let stored = PasswordHash::new(stored).map_err(|_| PasswordError::Hash)?;
-    match Argon2::default().verify_password(password, &stored) {
-        Ok(()) => Ok(true),
-        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-        Err(_) => Err(PasswordError::Hash),
-    }
+    let params = Params::try_from(&stored).map_err(|_| PasswordError::Hash)?;
+    let ours = stored.algorithm == Algorithm::Argon2id.ident() && stored.version == Some(Version::V0x13.into());
+    let (true, Some(salt), Some(hash)) = (ours, &stored.salt, &stored.hash) else { return Err(PasswordError::Hash) };
+    // `Output` compares in constant time.
+    Ok(output(memory, password, salt, params)? == *hash)
+}
+
+fn output(memory: &mut Memory, password: &[u8], salt: &[u8], params: Params) -> Result<Output, PasswordError> {
+    let mut bytes = Zeroizing::new([0; Output::MAX_LENGTH]);
+    let bytes = bytes.get_mut(..params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN));
+    let bytes = bytes.ok_or(PasswordError::Hash)?;
+    memory.resize(memory.len().max(params.block_count()), Block::new());
+    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    hasher.hash_password_into_with_memory(password, salt, bytes, memory).map_err(|_| PasswordError::Hash)?;
+    Output::new(bytes).map_err(|_| PasswordError::Hash)
 }
 
 /// A random default password of [`DEFAULT_PASSWORD_CHARS`] characters, easy to read out.
