@@ -1,14 +1,23 @@
-//! Integration tests of the server: its parts driven directly, its calls over real TLS on loopback.
+//! Integration tests of the server: its parts driven directly, its calls over real TLS on loopback, and proofs against the program by
+//! clients that need not be honest.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::disallowed_methods, missing_docs)]
+#![allow(clippy::print_stderr, reason = "a proof prints its seed and its counts")]
 
 mod account;
 mod admin;
 mod budget;
 mod connection;
 mod engine;
+mod forge;
 mod harness;
+mod honest;
 mod hostile;
+mod isolation;
+mod line;
+mod malformed;
 mod recovery;
 mod sessions;
+mod sessions_end;
+mod station;
 mod streams;
 mod upkeep;

@@ -1,0 +1,74 @@
+//! 1,000 malformed messages for every call of the schema: no panic, bounded memory, and an honest agent is served afterwards.
+//!
+//! `DOBAAS_TEST_ROUNDS` sends more per call, `DOBAAS_TEST_SEED` repeats a run.
+
+use std::collections::BTreeMap;
+
+use tonic::Code;
+
+use crate::forge::{Dice, Known, calls, message, path};
+use crate::line::call;
+use crate::station::Station;
+
+/// Growth of the server's memory that a run may cause: password hashes and receive windows are in it.
+const MEMORY_KIB_MAX: u64 = 256 << 10;
+/// Two, so that the limit of requests per second of a subscription lets more through.
+const CUSTOMERS_PER_CALL: usize = 2;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn malformed_messages_of_every_call_leave_the_server_alive() {
+    let station = Station::start().await;
+    let (seed, rounds) = (number("DOBAAS_TEST_SEED", 1), number("DOBAAS_TEST_ROUNDS", 1_000));
+    eprintln!("malformed: DOBAAS_TEST_SEED={seed} DOBAAS_TEST_ROUNDS={rounds}");
+    let mut known = Known::new();
+    let (mut customers, mut operators) = (Vec::new(), Vec::new());
+    // Some messages do what they ask: end a login, revoke an agent, exhaust the attempts to log in. So each call has callers of its own,
+    // and all log in before the first message.
+    for name in 0..CUSTOMERS_PER_CALL * calls().len() {
+        let customer = station.customer(&format!("client-{name}")).await;
+        known.extend(customer.known());
+        customers.push(customer);
+    }
+    for _ in calls() {
+        operators.push(station.operator_login().await);
+    }
+    let late = station.customer("tardif").await;
+    let stored = customers[0].agent.back_up(&station.channel().await, 1, b"honest").await.unwrap();
+    known.extend([stored.root, stored.data].map(|id| id.as_bytes().to_vec()));
+    known.push(stored.session.as_bytes().to_vec());
+    let before = station.memory_kib();
+    let mut answers: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    for ((shape, customers), operator) in calls().iter().zip(customers.chunks(CUSTOMERS_PER_CALL)).zip(&operators) {
+        let channel = station.channel().await;
+        for round in 0..rounds {
+            let mut dice = Dice::new(seed, round);
+            let customer = &customers[usize::try_from(round).unwrap() % CUSTOMERS_PER_CALL];
+            let token = match dice.roll(8) {
+                0 => "",
+                1 | 2 => &customer.person,
+                3 => operator,
+                _ if path(shape).contains("Admin") => operator,
+                _ => &customer.agent.token,
+            };
+            let count = if shape.is_client_streaming() { 1 + dice.roll(4) } else { 1 };
+            let messages = (0..count).map(|_| message(&shape.input(), &mut dice, &known)).collect();
+            let code = call(channel.clone(), &path(shape), token, messages)
+                .await
+                .map_or_else(|status| status.code(), |_| Code::Ok);
+            *answers.entry(path(shape)).or_default().entry(format!("{code:?}")).or_default() += 1;
+        }
+    }
+    eprintln!("memory of the server: {before} KiB, then {} KiB", station.memory_kib());
+    for (path, codes) in &answers {
+        eprintln!("{path}: {codes:?}");
+    }
+    assert_eq!(answers.len(), calls().len());
+    let grown = station.memory_kib().saturating_sub(before);
+    assert!(grown < MEMORY_KIB_MAX, "the server grew by {grown} KiB");
+    late.agent.back_up(&station.channel().await, 2, b"honest still").await.unwrap();
+    station.stop();
+}
+
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |text| text.parse().unwrap())
+}
