@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::disallowed_methods, missing_docs)]
 #![allow(clippy::print_stderr, reason = "a proof that is skipped says why, and prints its seed")]
 
+mod backup;
 mod browse;
 mod command_line;
 mod crafted;
