@@ -1,6 +1,8 @@
 //! The storage server: sessions, packs, catalog, contract rules, upkeep jobs.
 //!
-//! No plaintext, no file name and no reading key (I4).
+//! Invariant: I4 — no plaintext, no file name and no reading key is ever here; what is sealed is stored and sent as it came.
+//! Invariant: I5 — nothing that a committed snapshot or an open session can reach is removed. No upkeep job removes a published object;
+//! staging files go only once they are published or hold nothing acknowledged (`session::recover`).
 
 pub mod admin;
 pub mod app;
