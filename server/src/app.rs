@@ -190,7 +190,7 @@ impl Parts<'_> {
         let backup = BackupService::new(self.subscriptions.clone());
         let restore = RestoreService::new(self.subscriptions.clone());
         let sets = SetsService { control: control.clone() };
-        let admin = AdminService { control, logins, random };
+        let admin = AdminService { control, subscriptions: self.subscriptions.clone(), logins, random };
         let (_, health) = tonic_health::server::health_reporter();
         Ok(RouterBuilder::default()
             .with(AccountServer::new(account).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))

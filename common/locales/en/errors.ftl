@@ -30,10 +30,26 @@ error-permission-denied = Your rights are not sufficient{ $role ->
 }. Ask a person who has it, or your provider.
 error-not-found = { $what ->
     [none] The object
+    [customer] This customer
+    [subscription] This subscription
+    [account] This account
+    [agent] This agent
+    [source] This source
+    [scope] This scope
+    [set] This backup set
+    [session] This session
    *[other] { $what }
 }: not found in this subscription. Check the name or the date; "dobaas dates" shows what exists.
 error-already-exists = { $what ->
     [none] This object
+    [customer] This customer
+    [subscription] This subscription
+    [account] This account
+    [agent] This agent
+    [source] This source
+    [scope] This scope
+    [set] This backup set
+    [session] This session
    *[other] { $what }
 }: already exists. Choose another name or change what exists.
 error-source-not-contracted = The source { $source ->

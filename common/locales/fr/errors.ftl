@@ -30,10 +30,26 @@ error-permission-denied = Vos droits ne suffisent pas{ $role ->
 }. Demandez à une personne qui l'a, ou à votre prestataire.
 error-not-found = { $what ->
     [none] L'objet demandé
+    [customer] Ce client
+    [subscription] Cet abonnement
+    [account] Ce compte
+    [agent] Cet agent
+    [source] Cette source
+    [scope] Ce périmètre
+    [set] Ce jeu de sauvegarde
+    [session] Cette session
    *[other] { $what }
 } : introuvable dans cet abonnement. Vérifiez le nom ou la date ; « dobaas dates » montre ce qui existe.
 error-already-exists = { $what ->
     [none] Cet objet
+    [customer] Ce client
+    [subscription] Cet abonnement
+    [account] Ce compte
+    [agent] Cet agent
+    [source] Cette source
+    [scope] Ce périmètre
+    [set] Ce jeu de sauvegarde
+    [session] Cette session
    *[other] { $what }
 } : existe déjà. Choisissez un autre nom ou modifiez ce qui existe.
 error-source-not-contracted = La source { $source ->

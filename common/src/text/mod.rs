@@ -249,11 +249,12 @@ const ERROR_PARAMS: [&str; 19] = [
     "name",
 ];
 
-type Sources = [(&'static str, &'static str); 5];
+type Sources = [(&'static str, &'static str); 6];
 
 macro_rules! sources {
     ($folder:literal) => {
         [
+            ("admin.ftl", include_str!(concat!("../../locales/", $folder, "/admin.ftl"))),
             ("agent.ftl", include_str!(concat!("../../locales/", $folder, "/agent.ftl"))),
             ("errors.ftl", include_str!(concat!("../../locales/", $folder, "/errors.ftl"))),
             ("formats.ftl", include_str!(concat!("../../locales/", $folder, "/formats.ftl"))),

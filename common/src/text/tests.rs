@@ -6,7 +6,17 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 /// Keys that are put together at run time; each family has a test of its own where it is used.
-const FAMILIES: [&str; 5] = ["error-", "help-", "source-kind-", "skip-reason-", "problem-"];
+const FAMILIES: [&str; 9] = [
+    "admin-head-",
+    "error-",
+    "help-",
+    "key-mode-",
+    "problem-",
+    "role-",
+    "skip-reason-",
+    "source-kind-",
+    "subscription-state-",
+];
 
 /// Key → variables, as written in the files of a language.
 fn keys(lang: Lang) -> BTreeMap<String, BTreeSet<String>> {

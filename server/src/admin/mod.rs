@@ -2,4 +2,14 @@
 //!
 //! It trusts the provider's root by its fingerprint only, and keeps one login token in a private file.
 
+pub mod account;
+pub mod agent;
+pub mod command;
+pub mod customer;
+pub mod failure;
+pub mod login;
 pub mod remote;
+pub mod secret;
+pub mod state;
+pub mod subscription;
+pub mod volume;

@@ -61,6 +61,16 @@ impl Output {
         Ok(())
     }
 
+    /// Prints names and values, unless JSON was asked for.
+    ///
+    /// # Errors
+    /// If standard output is closed.
+    pub fn pairs(&self, pairs: &[(String, String)]) -> std::io::Result<()> {
+        let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+        let lines = pairs.iter().filter(|_| !self.json);
+        lines.into_iter().try_for_each(|(name, value)| self.line(format!("{name:width$}  {value}").trim_end()))
+    }
+
     /// Prints one line as it is.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use proto::code::Failure;
 use proto::v1;
 use tonic::{Request, Response, Status};
 
+use super::backup::day_use;
 use super::caller::{self, with_control};
 use super::{convert, status};
 use crate::auth::logins::{Logins, is_identifier, normal_identifier};
@@ -23,6 +24,8 @@ use crate::control::agents::Enrolment;
 use crate::control::audit::{Action, Event, Trace};
 use crate::control::customers::Customer;
 use crate::control::subscriptions::{Source, Subscription};
+use crate::session::error::SessionError;
+use crate::subscriptions::Subscriptions;
 
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -31,6 +34,8 @@ const SECOND_NS: i64 = 1_000_000_000;
 pub struct AdminService {
     /// The provider's records.
     pub control: Arc<Control>,
+    /// What is stored of each.
+    pub subscriptions: Arc<Subscriptions>,
     /// Default passwords.
     pub logins: Logins,
     /// Ids and tokens.
@@ -84,7 +89,10 @@ impl v1::admin_server::Admin for AdminService {
         let customer = Some(request.into_inner().customer).filter(|customer| !customer.is_empty());
         let list = move |control: &Control| control.subscriptions(customer.as_deref());
         let found = with_control(&self.control, list).await.map_err(status::of_failure)?;
-        let subscriptions = found.iter().map(convert::subscription).collect();
+        let subscriptions = self.subscriptions.clone();
+        let described =
+            caller::blocking(move || Ok(found.iter().map(|found| with_use(&subscriptions, found)).collect()));
+        let subscriptions = described.await.map_err(status::of_failure)?;
         Ok(Response::new(v1::ListSubscriptionsReply { subscriptions }))
     }
 
@@ -268,6 +276,29 @@ impl AdminService {
         let find = move |control: &Control| control.subscription_by_reference(&reference);
         with_control(&self.control, find).await?.ok_or_else(|| status::not_found("subscription"))
     }
+}
+
+/// A subscription with what its catalog knows; without it, and so without `today`, if the catalog cannot be read.
+fn with_use(subscriptions: &Subscriptions, known: &Subscription) -> v1::Subscription {
+    let mut shown = convert::subscription(known);
+    let id = &known.subscription;
+    let read = || {
+        let open = subscriptions.get(id)?;
+        let today = day_use(subscriptions, &open, &subscriptions.terms(id)?)?;
+        Ok::<_, SessionError>((today, open.read(|catalog| Ok(catalog.source_statistics()?))?))
+    };
+    match read() {
+        Ok((today, sources)) => {
+            shown.today = Some(today);
+            shown.snapshots = sources.iter().map(|source| source.snapshots).sum();
+            shown.newest_at_ns = sources.iter().map(|source| source.newest_at_ns).max().unwrap_or_default();
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, subscription = %id, "the use of a subscription could not be read");
+        }
+    }
+    shown
 }
 
 fn check_name(field: &str, text: &str) -> Result<(), Failure> {

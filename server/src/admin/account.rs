@@ -1,0 +1,151 @@
+//! `dobaas-admin account`: people of customers, and operators.
+
+use clap::ArgMatches;
+use common::text::date::{moment, paris};
+use jiff::civil::Date;
+use proto::v1;
+use proto::v1::admin_client::AdminClient;
+use serde::Serialize;
+
+use super::command::Context;
+use super::failure::AdminError;
+use super::remote::answer;
+use crate::cli::arguments::text;
+
+#[derive(Serialize)]
+struct Made {
+    identifier: String,
+    default_password: String,
+}
+
+#[derive(Serialize)]
+struct Line {
+    identifier: String,
+    subscription: Option<String>,
+    role: &'static str,
+    ends_at: Option<String>,
+    must_change_password: bool,
+    created_at: String,
+    last_login_at: Option<String>,
+}
+
+/// Makes an account and shows its default password once.
+///
+/// # Errors
+/// What the server refused.
+pub async fn create(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
+    let operator = matches.get_flag("operator");
+    let role = match (text(matches, "role").unwrap_or_default(), operator) {
+        ("admin", false) | ("operator", true) => v1::Role::Admin,
+        ("restore", false) => v1::Role::Restore,
+        ("read_only", _) => v1::Role::ReadOnly,
+        (other, _) => return Err(AdminError::value("role", other)),
+    };
+    let ends_at_ns = text(matches, "until").map_or(Ok(0), end_of_day_ns)?;
+    let identifier = text(matches, "identifier").unwrap_or_default().to_owned();
+    let request = v1::CreateAccountRequest {
+        identifier: identifier.clone(),
+        subscription: text(matches, "subscription").unwrap_or_default().to_owned(),
+        role: role.into(),
+        ends_at_ns,
+        operator,
+    };
+    let remote = context.remote().await?;
+    let reply = answer(AdminClient::new(remote.channel()).create_account(remote.request(request))).await?;
+    show_once(context, Made { identifier, default_password: reply.default_password })
+}
+
+/// Makes a further default password after a recorded identity check, and shows it once.
+///
+/// # Errors
+/// What the server refused.
+pub async fn reset_password(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
+    let part = |name| text(matches, name).unwrap_or_default().to_owned();
+    let identifier = part("identifier");
+    let request = v1::ResetPasswordRequest {
+        identifier: identifier.clone(),
+        check_method: part("check-method"),
+        check_reference: part("check-reference"),
+    };
+    let remote = context.remote().await?;
+    let reply = answer(AdminClient::new(remote.channel()).reset_password(remote.request(request))).await?;
+    show_once(context, Made { identifier, default_password: reply.default_password })
+}
+
+/// Lists the accounts, or those of one subscription.
+///
+/// # Errors
+/// What the server refused.
+pub async fn list(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
+    let remote = context.remote().await?;
+    let subscription = text(matches, "subscription").unwrap_or_default().to_owned();
+    let request = remote.request(v1::ListAccountsRequest { subscription });
+    let reply = answer(AdminClient::new(remote.channel()).list_accounts(request)).await?;
+    let texts = context.output.texts;
+    let date = |ns: i64| if ns == 0 { String::new() } else { texts.date(moment(ns)) };
+    let row = |person: &v1::Person| {
+        let state = if person.must_change_password { "admin-default-password" } else { "admin-own-password" };
+        vec![
+            person.identifier.clone(),
+            person.subscription.clone(),
+            texts.say(&format!("role-{}", role_name(person).replace('_', "-"))),
+            date(person.ends_at_ns),
+            date(person.last_login_at_ns),
+            texts.say(state),
+        ]
+    };
+    let rows: Vec<_> = reply.people.iter().map(row).collect();
+    context.output.document(&reply.people.into_iter().map(line).collect::<Vec<_>>())?;
+    let head = ["identifier", "reference", "role", "ends", "last-login", "password"]
+        .map(|name| texts.say(&format!("admin-head-{name}")));
+    Ok(context.output.table(&head, &rows)?)
+}
+
+fn show_once(context: &Context, made: Made) -> Result<(), AdminError> {
+    context.output.document(&made)?;
+    let args = [("identifier", made.identifier.into()), ("password", made.default_password.into())];
+    Ok(context.output.say("admin-password-once", &args)?)
+}
+
+fn line(person: v1::Person) -> Line {
+    let at = |ns: i64| (ns != 0).then(|| moment(ns).to_string());
+    Line {
+        role: role_name(&person),
+        ends_at: at(person.ends_at_ns),
+        must_change_password: person.must_change_password,
+        created_at: moment(person.created_at_ns).to_string(),
+        last_login_at: at(person.last_login_at_ns),
+        identifier: person.identifier,
+        subscription: Some(person.subscription).filter(|reference| !reference.is_empty()),
+    }
+}
+
+fn role_name(person: &v1::Person) -> &'static str {
+    match (person.role(), person.operator) {
+        (v1::Role::Admin, true) => "operator",
+        (v1::Role::Admin, false) => "admin",
+        (v1::Role::Restore, _) => "restore",
+        (v1::Role::ReadOnly | v1::Role::Unspecified, _) => "read_only",
+    }
+}
+
+/// The end of a civil day in Paris.
+fn end_of_day_ns(given: &str) -> Result<i64, AdminError> {
+    let end = || {
+        let next = given.parse::<Date>().ok()?.tomorrow().ok()?;
+        i64::try_from(next.to_zoned(paris()).ok()?.timestamp().as_nanosecond()).ok()
+    };
+    end().ok_or_else(|| AdminError::value("until", given))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_ends_with_its_last_day_in_paris() {
+        let end_s = end_of_day_ns("2026-12-31").unwrap() / 1_000_000_000;
+        assert_eq!(moment(end_s * 1_000_000_000).to_string(), "2026-12-31T23:00:00Z");
+        assert!(end_of_day_ns("31/12/2026").is_err());
+    }
+}

@@ -1,0 +1,189 @@
+//! The command line of `dobaas-admin`, and what runs each command.
+//!
+//! Invariant: no option takes a secret; only a file, a command or a descriptor that gives it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use common::text::Texts;
+
+use super::failure::AdminError;
+use super::remote::Remote;
+use super::secret::{NEW_PASSWORD, PASSWORD, SecretOptions};
+use super::state::{self, State};
+use super::{account, agent, customer, login, subscription};
+use crate::cli::arguments::{argument, flag, language, option, parse, program, subcommand};
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+
+/// What every command works with.
+pub struct Context {
+    /// Where and how to print.
+    pub output: Output,
+    /// Folder of the login.
+    pub state: PathBuf,
+}
+
+impl Context {
+    /// The server, with the login that is kept.
+    ///
+    /// # Errors
+    /// [`AdminError::NotLoggedIn`], or no connection.
+    pub async fn remote(&self) -> Result<Remote, AdminError> {
+        let state = State::load(&self.state)?;
+        if state.token.is_empty() {
+            return Err(AdminError::NotLoggedIn);
+        }
+        Ok(Remote::connect(&state.server, &state.fingerprint).await?.with_token(&state.token)?)
+    }
+}
+
+/// Runs `dobaas-admin` with its arguments, the program's name first.
+pub fn run(arguments: &[OsString]) -> Exit {
+    let lang = language(arguments);
+    let quiet = Output::new(lang, false);
+    let matches = match parse(command(quiet.texts), arguments, quiet) {
+        Ok(matches) => matches,
+        Err(exit) => return exit,
+    };
+    let output = Output::new(lang, matches.get_flag("json"));
+    let context = Context { output, state: state::folder(matches.get_one::<PathBuf>("state")) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = runtime.map_err(AdminError::from).and_then(|runtime| runtime.block_on(dispatch(&context, &matches)));
+    match result {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            output.complain(&error.explain(output.texts));
+            error.exit()
+        }
+    }
+}
+
+async fn dispatch(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
+    let Some((group, matches)) = matches.subcommand() else { return Ok(()) };
+    match (group, matches.subcommand()) {
+        ("login", _) => login::login(context, matches).await,
+        ("logout", _) => login::logout(context).await,
+        ("customer", Some(("create", matches))) => customer::create(context, matches).await,
+        ("customer", _) => customer::list(context).await,
+        ("subscription", Some(("create", matches))) => subscription::create(context, matches).await,
+        ("subscription", Some(("show", matches))) => subscription::show(context, matches).await,
+        ("subscription", Some((_, matches))) => subscription::list(context, matches).await,
+        ("account", Some(("create", matches))) => account::create(context, matches).await,
+        ("account", Some(("reset-password", matches))) => account::reset_password(context, matches).await,
+        ("account", Some((_, matches))) => account::list(context, matches).await,
+        ("agent", Some(("revoke", matches))) => agent::revoke(context, matches).await,
+        ("agent", Some(("token", matches))) => agent::token(context, matches).await,
+        ("agent", Some(("allow-restore", matches))) => agent::set_restore(context, matches, true).await,
+        ("agent", Some(("forbid-restore", matches))) => agent::set_restore(context, matches, false).await,
+        (_, Some((_, matches))) => agent::list(context, matches).await,
+        (_, None) => Ok(()),
+    }
+}
+
+/// The whole command line.
+pub fn command(texts: Texts) -> Command {
+    let state = option("state", "DIR", texts).global(true).value_parser(value_parser!(PathBuf));
+    program("dobaas-admin", texts)
+        .arg(state)
+        .subcommand(login_command(texts))
+        .subcommand(subcommand("logout", "admin-logout", texts))
+        .subcommand(customer_command(texts))
+        .subcommand(subscription_command(texts))
+        .subcommand(account_command(texts))
+        .subcommand(agent_command(texts))
+}
+
+fn group(name: &'static str, path: &str, texts: Texts) -> Command {
+    subcommand(name, path, texts).subcommand_required(true)
+}
+
+fn login_command(texts: Texts) -> Command {
+    let command = subcommand("login", "admin-login", texts)
+        .arg(option("server", "URL", texts))
+        .arg(option("fingerprint", "SHA-256", texts))
+        .arg(option("identifier", "ID", texts));
+    [(PASSWORD, "password"), (NEW_PASSWORD, "new-password")].into_iter().fold(command, |command, (options, group)| {
+        let SecretOptions { file, command: program, descriptor } = options;
+        command
+            .arg(option(file, "FILE", texts).value_parser(value_parser!(PathBuf)).group(group))
+            .arg(option(program, "COMMAND", texts).group(group))
+            .arg(option(descriptor, "FD", texts).value_parser(value_parser!(u32)).group(group))
+    })
+}
+
+fn customer_command(texts: Texts) -> Command {
+    let create = subcommand("create", "admin-customer-create", texts)
+        .arg(argument("reference", "REFERENCE", texts))
+        .arg(argument("customer-name", "NAME", texts));
+    let list = subcommand("list", "admin-customer-list", texts);
+    group("customer", "admin-customer", texts).subcommand(create).subcommand(list)
+}
+
+fn subscription_command(texts: Texts) -> Command {
+    let create = subcommand("create", "admin-subscription-create", texts)
+        .arg(argument("reference", "REFERENCE", texts))
+        .arg(option("customer", "REFERENCE", texts).required(true))
+        .arg(option("volume", "500Go", texts).required(true))
+        .arg(option("history", "DAYS", texts).value_parser(value_parser!(u32)).required(true))
+        .arg(option("source", "KIND:NAME", texts).action(ArgAction::Append).required(true))
+        .arg(option("per-mille", "2", texts).value_parser(value_parser!(u32)))
+        .arg(option("hard-volume", "550Go", texts))
+        .arg(option("key-mode", "MODE", texts).value_parser(["customer_held", "provider_held"]))
+        .arg(option("contact", "TEXT", texts));
+    let list = subcommand("list", "admin-subscription-list", texts).arg(option("customer", "REFERENCE", texts));
+    let show = subcommand("show", "admin-subscription-show", texts).arg(argument("reference", "REFERENCE", texts));
+    group("subscription", "admin-subscription", texts)
+        .visible_aliases(["order-form", "bon-de-commande"])
+        .subcommand(create)
+        .subcommand(list)
+        .subcommand(show)
+}
+
+fn account_command(texts: Texts) -> Command {
+    let create = subcommand("create", "admin-account-create", texts)
+        .arg(argument("identifier", "ID", texts))
+        .arg(option("subscription", "REFERENCE", texts).required_unless_present("operator"))
+        .arg(option("role", "ROLE", texts).value_parser(["admin", "restore", "read_only", "operator"]).required(true))
+        .arg(option("until", "2027-12-31", texts))
+        .arg(flag("operator", texts).help(texts.say("help-option-operator-account")).conflicts_with("subscription"));
+    let list = subcommand("list", "admin-account-list", texts).arg(option("subscription", "REFERENCE", texts));
+    let reset = subcommand("reset-password", "admin-account-reset", texts)
+        .arg(argument("identifier", "ID", texts))
+        .arg(option("check-method", "TEXT", texts).required(true))
+        .arg(option("check-reference", "TEXT", texts).required(true));
+    group("account", "admin-account", texts).subcommand(create).subcommand(list).subcommand(reset)
+}
+
+fn agent_command(texts: Texts) -> Command {
+    let reference = || argument("reference", "REFERENCE", texts);
+    let one = |name, path| subcommand(name, path, texts).arg(reference()).arg(agent_argument(texts));
+    let token = subcommand("token", "admin-agent-token", texts)
+        .arg(reference())
+        .arg(option("only-source", "NAME", texts))
+        .arg(option("hours", "24", texts).value_parser(value_parser!(u32).range(1..=24)));
+    group("agent", "admin-agent", texts)
+        .subcommand(subcommand("list", "admin-agent-list", texts).arg(reference()))
+        .subcommand(one("revoke", "admin-agent-revoke"))
+        .subcommand(token)
+        .subcommand(one("allow-restore", "admin-agent-allow"))
+        .subcommand(one("forbid-restore", "admin-agent-forbid"))
+}
+
+fn agent_argument(texts: Texts) -> Arg {
+    argument("agent", "AGENT", texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_described_in_both_languages() {
+        for texts in [Texts::FRENCH, Texts::ENGLISH] {
+            // A text that is missing ends a debug build.
+            command(texts).debug_assert();
+        }
+    }
+}
