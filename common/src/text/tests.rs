@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 /// Keys that are put together at run time; each family has a test of its own where it is used.
-const FAMILIES: [&str; 9] = [
+const FAMILIES: [&str; 10] = [
     "admin-head-",
     "error-",
     "help-",
     "key-mode-",
     "problem-",
     "role-",
+    "server-head-",
     "skip-reason-",
     "source-kind-",
     "subscription-state-",

@@ -15,6 +15,8 @@ pub enum Exit {
     Incomplete,
     /// Not set up.
     NotSetUp,
+    /// Another process is at work.
+    Busy,
     /// Wrong credentials.
     WrongCredentials,
     /// Interrupted.
@@ -29,6 +31,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Incomplete => 3,
             Exit::NotSetUp => 10,
+            Exit::Busy => 11,
             Exit::WrongCredentials => 12,
             Exit::Interrupted => 130,
         })

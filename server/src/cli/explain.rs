@@ -9,6 +9,7 @@ use super::exit::Exit;
 use crate::config::ConfigError;
 use crate::contract::location::LocationRefused;
 use crate::identity::IdentityError;
+use crate::session::error::SessionError;
 use crate::setup::SetupError;
 
 /// A value that was given and cannot be used.
@@ -34,7 +35,16 @@ pub fn explain(error: &anyhow::Error, texts: Texts) -> String {
 
 /// How the program ends.
 pub fn exit(error: &anyhow::Error) -> Exit {
-    if error.chain().any(|cause| cause.is::<UsageError>()) { Exit::Usage } else { Exit::Failed }
+    let is_busy = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref::<SessionError>(), Some(SessionError::InUse))
+    };
+    if error.chain().any(is_busy) {
+        Exit::Busy
+    } else if error.chain().any(|cause| cause.is::<UsageError>()) {
+        Exit::Usage
+    } else {
+        Exit::Failed
+    }
 }
 
 fn sentence(cause: &(dyn std::error::Error + 'static), texts: Texts) -> Option<String> {
@@ -50,11 +60,16 @@ fn sentence(cause: &(dyn std::error::Error + 'static), texts: Texts) -> Option<S
         }
         _ => None,
     };
+    let session = || match cause.downcast_ref::<SessionError>()? {
+        SessionError::InUse => Some(texts.say("server-subscription-busy")),
+        SessionError::NeedsRebuild(_) => Some(texts.say("server-needs-rebuild")),
+        _ => None,
+    };
     let usage = || {
         let error = cause.downcast_ref::<UsageError>()?;
         Some(texts.say_with("usage-invalid-value", &[("option", error.name.into()), ("value", (&error.value).into())]))
     };
-    location.or_else(config).or_else(setup).or_else(identity).or_else(usage)
+    location.or_else(config).or_else(setup).or_else(identity).or_else(session).or_else(usage)
 }
 
 fn location(refused: &LocationRefused, texts: Texts) -> String {

@@ -5,13 +5,16 @@ pub mod check_config;
 pub mod exit;
 pub mod explain;
 pub mod init;
+pub mod maintenance;
 pub mod output;
+pub mod rebuild;
+pub mod scrub;
 pub mod serve;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use common::text::Texts;
 
 use arguments::{argument, option, parse, program, subcommand};
@@ -31,6 +34,8 @@ pub fn run(arguments: &[OsString]) -> Exit {
     let result = match name {
         "init" => init::run(matches, output),
         "serve" => serve::run(matches, output),
+        "rebuild" => rebuild::run(matches, output),
+        "scrub" => scrub::run(matches, output),
         _ => check_config::run(matches, output),
     };
     result.unwrap_or_else(|error| {
@@ -53,10 +58,26 @@ fn command(texts: Texts) -> Command {
         .arg(folder())
         .arg(option("ready-fd", "N", texts).value_parser(clap::value_parser!(u32)));
     let check = subcommand("check-config", "server-check-config", texts).arg(folder());
-    program("dobaas-server", texts).subcommand(init).subcommand(serve).subcommand(check)
+    let one = || Arg::new("subscription").value_name("SUBSCRIPTION").help(texts.say("help-argument-subscription"));
+    let rebuild = subcommand("rebuild", "server-rebuild", texts).arg(folder()).arg(one());
+    let scrub = subcommand("scrub", "server-scrub", texts).arg(folder()).arg(one());
+    program("dobaas-server", texts).subcommands([init, serve, check, rebuild, scrub])
 }
 
 /// The server's folder that a command was given.
 fn folder(matches: &ArgMatches) -> PathBuf {
     matches.get_one::<PathBuf>("folder").cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_described_in_both_languages() {
+        for texts in [Texts::FRENCH, Texts::ENGLISH] {
+            // A text that is missing ends a debug build.
+            command(texts).debug_assert();
+        }
+    }
 }
