@@ -52,7 +52,9 @@ pub struct Assembled {
 /// A finished job, kept for later files with the same content.
 struct Finished {
     chunks: Vec<LaidChunk>,
+    /// Emptied when the last one was taken: a run has many jobs.
     files: Vec<Option<FileResult>>,
+    files_left: usize,
     /// Where each file's data starts in the stream, and its length; for files with equal content.
     laid: Vec<Option<(u64, u64)>>,
 }
@@ -219,6 +221,10 @@ impl Assembler<'_, '_, '_, '_> {
     fn file(&mut self, key: &EntryKey, job: u32, file: u32) -> Result<Option<(Entry, Row)>, BackupError> {
         let finished = self.finished(job)?;
         let result = finished.files.get_mut(file as usize).and_then(Option::take);
+        finished.files_left = finished.files_left.saturating_sub(1);
+        if finished.files_left == 0 {
+            finished.files = Vec::new();
+        }
         let progress = &self.inputs.shared.progress;
         Progress::add(&progress.files_done, 1);
         match result {
@@ -316,8 +322,9 @@ impl Assembler<'_, '_, '_, '_> {
         while !self.finished.contains_key(&job) {
             let Ok(Some(result)) = self.inputs.results.recv() else { return Err(BackupError::Stopped) };
             let laid = result.files.iter().map(laid_dense).collect();
+            let files_left = result.files.len();
             let files = result.files.into_iter().map(Some).collect();
-            self.finished.insert(result.number, Finished { chunks: result.chunks, files, laid });
+            self.finished.insert(result.number, Finished { chunks: result.chunks, files, files_left, laid });
         }
         self.finished.get_mut(&job).ok_or(BackupError::Stopped)
     }

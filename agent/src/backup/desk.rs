@@ -198,3 +198,78 @@ impl Desk {
         self.buffers.lock().as_ref().and_then(Buffers::take)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::job::Group;
+
+    fn group(number: u32) -> Job {
+        Job::Group(Group { number, turn: 0, files: Vec::new() })
+    }
+
+    #[test]
+    fn groups_decide_in_the_order_of_submission_whoever_reads_faster() {
+        let desk = Desk::new(10, 4);
+        let decided = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while let Task::Read(Job::Group(group), buffer) = desk.next() {
+                        // Odd ones are slow: they come to their decision only after another thread ran.
+                        (0..group.number % 2 * 50).for_each(|_| std::thread::yield_now());
+                        desk.in_turn(group.turn, || decided.lock().push(group.number)).unwrap();
+                        drop(buffer);
+                        desk.done();
+                    }
+                });
+            }
+            (0..40).for_each(|number| assert!(desk.submit(group(number))));
+            desk.close();
+        });
+        assert_eq!(*decided.lock(), (0..40).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn who_waits_for_a_buffer_seals_meanwhile() {
+        let desk = Desk::new(1, 1);
+        desk.submit(group(1));
+        let Task::Read(_, mut buffer) = desk.next() else { panic!("a job waits") };
+        buffer.bytes().extend_from_slice(b"content");
+        let shared = buffer.share();
+        let chunk = PendingChunk { id: ChunkId::new([1; 32]), piece: Piece::new(&shared, 0..7) };
+        drop(shared);
+        let number = desk.keep_for_probe(vec![chunk]);
+        assert!(desk.answer(number, &[false]).is_empty());
+        let mut sealed = 0;
+        let buffer = desk.another_buffer(|chunk| {
+            sealed += chunk.piece.len();
+            Ok::<_, ()>(())
+        });
+        assert!(buffer.unwrap().is_some_and(|buffer| buffer.is_empty()));
+        assert_eq!(sealed, 7);
+    }
+
+    #[test]
+    fn chunks_that_the_server_has_are_not_sealed() {
+        let desk = Desk::new(1, 2);
+        let buffer = desk.free_buffer().unwrap().share();
+        let chunks = (0..3).map(|at| PendingChunk { id: ChunkId::new([at; 32]), piece: Piece::new(&buffer, 0..0) });
+        let number = desk.keep_for_probe(chunks.collect());
+        assert_eq!(desk.answer(number, &[true, false, true]), [ChunkId::new([0; 32]), ChunkId::new([2; 32])]);
+        let Task::Seal(chunk) = desk.next() else { panic!("one is left") };
+        assert_eq!(chunk.id, ChunkId::new([1; 32]));
+    }
+
+    #[test]
+    fn a_failure_lets_everybody_go() {
+        let desk = Desk::new(1, 1);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| matches!(desk.next(), Task::End));
+            let turn = scope.spawn(|| desk.in_turn(7, || ()).is_none());
+            desk.fail();
+            assert!(waiting.join().unwrap() && turn.join().unwrap());
+        });
+        assert!(!desk.submit(group(1)));
+    }
+}

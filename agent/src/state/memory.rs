@@ -389,6 +389,11 @@ impl Head {
 fn read_index(tree: &File, wanted: &[u8; 32], key: &IdKey) -> Result<ById<u64>, MemoryError> {
     let file_bytes = tree.metadata().map_err(MemoryError::Read)?.len();
     let damaged = || MemoryError::Damaged("index");
+    let mut magic = [0; TREE_MAGIC.len()];
+    tree.read_exact_at(&mut magic, 0).map_err(MemoryError::Read)?;
+    if magic != *TREE_MAGIC {
+        return Err(MemoryError::Damaged("no magic"));
+    }
     let mut length = [0; 8];
     let length_at = file_bytes.checked_sub(8).ok_or_else(damaged)?;
     tree.read_exact_at(&mut length, length_at).map_err(MemoryError::Read)?;
@@ -449,4 +454,91 @@ fn table_path(folder: &Path) -> PathBuf {
 
 fn tree_path(folder: &Path) -> PathBuf {
     folder.join("tree")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods)]
+    use super::*;
+    use common::keys::{BoundaryKey, ScopeSecret};
+    use common::tree::builder::TreeBuilder;
+    use common::tree::entry::{Entry, EntryKind, Owner};
+    use common::tree::path::EntryKey;
+    use common::tree::xattrs::Xattrs;
+
+    fn remember(folder: &Path, old: Option<&Memory>, entries: u64) -> Remembered {
+        let (keys, boundary) = (ScopeSecret::new([1; 32]).keys(), BoundaryKey::new([2; 32]));
+        let recorder = std::cell::RefCell::new(Recorder::new(folder, old));
+        let mut tree = TreeBuilder::new(&keys.id, &boundary, |node: Node| recorder.borrow_mut().add(&node));
+        for at in 0..entries {
+            let key = EntryKey::from_path(format!("{at:06}").as_bytes()).unwrap();
+            let owner = Owner::default();
+            let entry = Entry { kind: EntryKind::Fifo, mode: 0o644, owner, mtime_ns: 7, xattrs: Xattrs::none() };
+            recorder.borrow_mut().row(Row { ctime_ns: 1, inode: at, device: 2 });
+            tree.push(&key, &entry).unwrap();
+        }
+        let root = tree.finish().unwrap().root;
+        let remembered = Remembered { snapshot: SessionId::new([3; 16]), root, sequence: entries };
+        recorder.into_inner().finish(remembered, &keys.memory).unwrap();
+        remembered
+    }
+
+    fn open(folder: &Path) -> Result<Memory, MemoryError> {
+        let keys = ScopeSecret::new([1; 32]).keys();
+        Memory::open(folder, &keys.id, &keys.memory)
+    }
+
+    #[test]
+    fn a_tree_is_remembered_with_its_rows_whatever_its_size() {
+        for entries in [0, 1, 500, 20_000] {
+            let folder = tempfile::tempdir().unwrap();
+            assert!(matches!(open(folder.path()), Err(MemoryError::Absent)));
+            let remembered = remember(folder.path(), None, entries);
+            let memory = open(folder.path()).unwrap();
+            assert_eq!((memory.remembered(), memory.entry_count() as u64), (&remembered, entries));
+            let mut inodes = Vec::new();
+            for leaf in 0..memory.leaf_count() {
+                memory.leaf(leaf).unwrap();
+                inodes.extend(memory.rows(leaf).iter().map(|row| row.inode));
+            }
+            assert_eq!(inodes, (0..entries).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn an_unchanged_tree_keeps_its_file_and_a_smaller_one_replaces_it() {
+        let folder = tempfile::tempdir().unwrap();
+        remember(folder.path(), None, 5_000);
+        let inode = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(tree_path(folder.path())).unwrap());
+        let before = inode();
+        let memory = open(folder.path()).unwrap();
+        remember(folder.path(), Some(&memory), 5_000);
+        assert_eq!(inode(), before);
+        for entries in [4_000, 1, 5_000] {
+            let memory = open(folder.path()).unwrap();
+            remember(folder.path(), Some(&memory), entries);
+            assert_eq!(open(folder.path()).unwrap().entry_count() as u64, entries);
+        }
+    }
+
+    #[test]
+    fn a_wrong_byte_anywhere_is_found_before_it_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        remember(folder.path(), None, 800);
+        let whole = |memory: &Memory| (0..memory.leaf_count()).try_for_each(|leaf| memory.leaf(leaf).map(drop));
+        for path in [head_path(folder.path()), table_path(folder.path()), tree_path(folder.path())] {
+            let bytes = std::fs::read(&path).unwrap();
+            for at in (0..bytes.len()).step_by(97).chain([bytes.len() - 1]) {
+                let mut wrong = bytes.clone();
+                wrong[at] ^= 0x10;
+                std::fs::write(&path, &wrong).unwrap();
+                let is_found = open(folder.path()).and_then(|memory| whole(&memory)).is_err();
+                assert!(is_found, "byte {at} of {}", path.display());
+            }
+            std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+            assert!(open(folder.path()).is_err());
+            std::fs::write(&path, &bytes).unwrap();
+        }
+        assert!(open(folder.path()).is_ok());
+    }
 }

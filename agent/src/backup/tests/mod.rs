@@ -200,9 +200,9 @@ fn noise(seed: u64, bytes: usize) -> Vec<u8> {
 
 /// Many small files in several directories, large ones, empty ones, links.
 fn populate(scene: &Scene) {
-    for directory in 0..30 {
-        for file in 0..20 {
-            scene.write(&format!("d{directory}/f{file}"), noise(directory * 100 + file, 3_000 + 700 * (file as usize)));
+    for directory in 0..30u64 {
+        for (file, bytes) in (0..20u64).zip((3_000..).step_by(700)) {
+            scene.write(&format!("d{directory}/f{file}"), noise(directory * 100 + file, bytes));
         }
     }
     scene.write("large/a", noise(1_000_000, 9_000_000));
