@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use common::id::ChunkId;
-use common::limits::{RESTORE_FIRST_WINDOW_FILES, RESTORE_WINDOW_FILES, WINDOW_BYTES, XATTRS_BYTES_MAX};
+use common::limits::{
+    HOLE_HASHED_BYTES_MAX, RESTORE_FIRST_WINDOW_FILES, RESTORE_WINDOW_FILES, WINDOW_BYTES, XATTRS_BYTES_MAX,
+};
 use common::tree::TreeError;
 use common::tree::content::Extent;
 use common::tree::cursor::find;
@@ -389,6 +391,11 @@ impl<'a> Planner<'a> {
 
     fn has_digest(&self, file: &std::fs::File, job: &FileJob) -> std::io::Result<bool> {
         use std::io::Read;
+        use std::os::unix::fs::MetadataExt;
+        // Reading the holes of a hostile file would take for ever.
+        if file.metadata()?.blocks().saturating_mul(512).saturating_add(HOLE_HASHED_BYTES_MAX) < job.size {
+            return Ok(false);
+        }
         let mut hasher = self.writer.id_key.content_hasher();
         let mut buffer = vec![0; WINDOW_BYTES];
         let mut file = file;

@@ -7,6 +7,7 @@ mod browse;
 mod command_line;
 mod crafted;
 mod daily;
+mod hostile;
 mod loop_disk;
 mod oddities;
 mod oracle;
