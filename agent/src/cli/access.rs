@@ -6,27 +6,33 @@
 //! both     on any other machine     --server, --fingerprint, a login, and the keyring
 //! ```
 //!
-//! Invariant: a snapshot is used only if its mac is that of its scope, and its receipt that of the provider and of its bytes.
+//! Invariant: a snapshot is used only if its mac is that of its scope, and its receipt the provider's for exactly its bytes.
 
-use common::id::{ScopeId, SubscriptionId};
+use std::sync::atomic::AtomicBool;
+
+use common::id::{ChunkId, ScopeId, SubscriptionId};
 use common::keyring::KeyringError;
 use common::keyring::holder::ReadingKeys;
 use common::keys::ScopeSecret;
-use common::receipt::verify;
 use common::text::Arg;
-use common::text::date::{moment, paris};
+use common::text::date::moment;
 
 use super::args::ReadArgs;
 use super::context::Context;
 use super::failure::{CliError, Exit};
 use super::login::{address, keyring, opened, person};
-use super::point::Point;
+use crate::browse::address::{Address, Unresolved, resolve};
+use crate::browse::history::{History, Point, ReceiptState};
 use crate::remote::Remote;
-use crate::remote::restore::{ListedSnapshot, SourceInfo};
+use crate::remote::restore::{SnapshotList, SourceInfo};
 use crate::remote::signers::certified;
-use crate::restore::fetch::RemoteFrames;
+use crate::restore::Snapshot;
+use crate::restore::fetch::{Fetcher, RemoteFrames};
 use crate::restore::unlock::Unlock;
 use crate::state::identity::{Identity, Signer};
+
+/// Most threads that open frames and write files.
+const THREADS_MAX: usize = 8;
 
 /// A connection that reads, with its keys.
 pub struct Access {
@@ -86,22 +92,12 @@ impl Access {
     }
 
     /// What opens the frames of a scope; `None` for another scope than the agent's own.
-    pub fn unlock(&self, scope: &ScopeId) -> Option<Unlock> {
+    fn unlock(&self, scope: &ScopeId) -> Option<Unlock> {
         let (secret, identities) = match &self.keys {
             Keys::Scope(own, secret) => ((own == scope).then(|| secret.clone())?, Vec::new()),
             Keys::Holder(keys) => (keys.writing.scope_secret(scope), keys.identities.clone()),
         };
         Some(Unlock::new(self.subscription, secret.keys(), identities))
-    }
-
-    /// Where the frames of a scope come from.
-    pub fn frames(&self, scope: ScopeId, context: &Context) -> RemoteFrames {
-        RemoteFrames {
-            remote: self.remote.clone(),
-            runtime: context.runtime.handle().clone(),
-            scope,
-            seed: u64::from_le_bytes(context.random()),
-        }
     }
 
     /// The source called `name`, or the only one.
@@ -122,79 +118,116 @@ impl Access {
         }
     }
 
-    /// The snapshot of `source` that `text` names, checked.
+    /// The snapshot of `source` that `text` names.
     ///
     /// # Errors
     /// Exit code 2 for a text that is no name of a snapshot; 1 if there is none, or it is not authentic.
-    pub fn snapshot(&self, source: &SourceInfo, text: &str, context: &Context) -> Result<ListedSnapshot, CliError> {
-        let point = Point::parse(text).ok_or_else(|| CliError::new(Exit::Usage, "cli-point").with("point", text))?;
-        let absent =
-            || CliError::new(Exit::Failed, "cli-point-absent").with("point", text).with("source", &source.name);
-        let list = |until_ns, limit| context.wait(self.remote.snapshots(Some(&source.source), until_ns, limit));
-        let found = match &point {
-            Point::Latest => list(None, 1)?.snapshots.into_iter().next(),
-            Point::Before(count) => list(None, count + 1)?.snapshots.into_iter().nth(*count as usize),
-            Point::Until { until_ns, .. } => list(Some(*until_ns), 1)?.snapshots.into_iter().next(),
-            Point::Id(digits) => self.by_id(source, digits, context)?,
+    pub fn point(&self, source: &SourceInfo, text: &str, context: &Context) -> Result<Point, CliError> {
+        let address: Address = text.parse().map_err(|_| CliError::new(Exit::Usage, "cli-point").with("point", text))?;
+        let most = match address {
+            Address::Back(back) => Some(back + 1),
+            _ => None,
         };
-        let found = found.ok_or_else(absent)?;
-        self.check(&found)?;
-        if let Point::Until { day, .. } = point {
-            let at = moment(found.stored.server.received_at_ns);
-            if at.to_zoned(paris()).date() != day {
-                let texts = context.output.texts;
-                let args =
-                    [("day", Arg::from(texts.day(day))), ("date", texts.date_and_relative(at, context.now()).into())];
-                context.output.remark(&texts.say_with("point-other-day", &args));
-            }
+        let mut history = self.history(source, most, context)?;
+        let resolved = resolve(&address, &history.candidates()).map_err(|error| unresolved(&error, text, source))?;
+        let point = history.points.swap_remove(resolved.index);
+        if point.receipt != ReceiptState::Good {
+            return Err(CliError::new(Exit::Failed, "cli-snapshot-untrusted").with("id", point.session().short()));
         }
-        Ok(found)
+        if !resolved.exact {
+            let texts = context.output.texts;
+            let date = texts.date_and_relative(moment(point.listed.stored.server.received_at_ns), context.now());
+            let args = [("point", Arg::from(text)), ("date", date.into())];
+            context.output.remark(&texts.say_with("point-other-day", &args));
+        }
+        Ok(point)
     }
 
-    /// Every snapshot of a source, newest first, page by page.
+    /// The snapshots of a source, newest first, at most `most`, each held against its scope's key and its receipt; says how
+    /// many cannot be used.
     ///
     /// # Errors
     /// Any error of the server.
-    pub fn snapshots(&self, source: &SourceInfo, context: &Context) -> Result<Vec<ListedSnapshot>, CliError> {
-        let mut all: Vec<ListedSnapshot> = Vec::new();
+    pub fn history(&self, source: &SourceInfo, most: Option<usize>, context: &Context) -> Result<History, CliError> {
+        let mut list = SnapshotList::default();
         loop {
-            let until_ns = all.last().map(|last| last.stored.server.received_at_ns - 1);
-            let page = context.wait(self.remote.snapshots(Some(&source.source), until_ns, 0))?.snapshots;
-            if page.is_empty() {
-                return Ok(all);
+            let until_ns = list.snapshots.last().map(|last| last.stored.server.received_at_ns - 1);
+            let left = most.map_or(0, |most| u32::try_from(most - list.snapshots.len()).unwrap_or(0));
+            let page = context.wait(self.remote.snapshots(Some(&source.source), until_ns, left))?;
+            list.unreadable += page.unreadable;
+            let ended = page.snapshots.is_empty();
+            list.snapshots.extend(page.snapshots);
+            if ended || most.is_some_and(|most| list.snapshots.len() >= most) {
+                break;
             }
-            all.extend(page);
         }
+        let signers: Vec<Vec<u8>> = self.signers.iter().map(|signer| signer.public_key.to_vec()).collect();
+        let history = History::check(list, |scope| self.unlock(scope).map(|u| u.keys().snapshot_mac.clone()), &signers);
+        let unusable = history.refused.len() + history.unreadable;
+        if unusable > 0 {
+            let args = [("count", Arg::Count(unusable as u64))];
+            context.output.remark(&context.output.texts.say_with("dates-unusable", &args));
+        }
+        Ok(history)
     }
 
-    fn by_id(&self, source: &SourceInfo, digits: &str, context: &Context) -> Result<Option<ListedSnapshot>, CliError> {
-        let all = self.snapshots(source, context)?;
-        let mut fitting = all.into_iter().filter(|one| one.stored.head.session.to_string().starts_with(digits));
-        match (fitting.next(), fitting.next()) {
-            (Some(_), Some(_)) => Err(CliError::new(Exit::Usage, "cli-id-ambiguous").with("id", digits)),
-            (one, _) => Ok(one),
-        }
-    }
-
-    /// Refuses a snapshot that its scope did not write, or that is not what the provider gave a receipt for.
-    fn check(&self, snapshot: &ListedSnapshot) -> Result<(), CliError> {
-        let head = &snapshot.stored.head;
-        let refused = |reason: &str| {
-            CliError::new(Exit::Failed, "cli-snapshot-untrusted")
-                .with("id", head.session.short())
-                .with("reason", reason)
-        };
+    /// A snapshot that is ready to be read.
+    ///
+    /// # Errors
+    /// If its scope is not the one of this machine's agent.
+    pub fn reader(&self, point: &Point, context: &Context) -> Result<Reader, CliError> {
+        let head = &point.listed.stored.head;
         let unlock = self.unlock(&head.scope).ok_or_else(|| CliError::new(Exit::Failed, "cli-other-scope"))?;
-        if head.subscription != self.subscription || !snapshot.stored.is_authentic(&unlock.keys().snapshot_mac) {
-            return Err(refused("mac"));
-        }
-        let receipt = self.signers.iter().find_map(|signer| verify(&snapshot.receipt, &signer.public_key).ok());
-        let receipt = receipt.ok_or_else(|| refused("receipt"))?;
-        let fits = receipt.snapshot == snapshot.object_hash
-            && receipt.session == head.session.as_bytes()
-            && receipt.source == head.source.as_bytes()
-            && receipt.sequence == head.sequence;
-        if fits { Ok(()) } else { Err(refused("receipt")) }
+        let frames = RemoteFrames {
+            remote: self.remote.clone(),
+            runtime: context.runtime.handle().clone(),
+            scope: head.scope,
+            seed: u64::from_le_bytes(context.random()),
+        };
+        Ok(Reader { frames, unlock, root: head.root, stop: AtomicBool::new(false) })
+    }
+}
+
+/// What reads one snapshot: where its frames come from, and what opens them.
+pub struct Reader {
+    frames: RemoteFrames,
+    unlock: Unlock,
+    root: ChunkId,
+    stop: AtomicBool,
+}
+
+impl Reader {
+    /// Its root node.
+    pub fn root(&self) -> ChunkId {
+        self.root
+    }
+
+    /// For whole snapshots.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot { frames: &self.frames, unlock: &self.unlock, root: self.root }
+    }
+
+    /// For nodes and single files.
+    pub fn fetcher(&self) -> Fetcher<'_> {
+        Fetcher { source: &self.frames, unlock: &self.unlock, threads: threads(), stop: &self.stop }
+    }
+
+    /// Never set: Ctrl-C ends the program.
+    pub fn stop(&self) -> &AtomicBool {
+        &self.stop
+    }
+}
+
+/// Threads that open frames and write files.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).min(THREADS_MAX)
+}
+
+fn unresolved(error: &Unresolved, text: &str, source: &SourceInfo) -> CliError {
+    let told = |key| CliError::new(Exit::Failed, key).with("point", text).with("source", &source.name);
+    match error {
+        Unresolved::None | Unresolved::TooOld { .. } | Unresolved::UnknownId => told("cli-point-absent"),
+        Unresolved::AmbiguousId => CliError::new(Exit::Usage, "cli-id-ambiguous").with("id", text),
     }
 }
 

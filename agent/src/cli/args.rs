@@ -55,8 +55,15 @@ pub enum Command {
     #[command(visible_alias = "etat")]
     Status,
     Dates(Box<DatesArgs>),
+    Ls(Box<LsArgs>),
+    Find(Box<FindArgs>),
+    Versions(Box<VersionsArgs>),
+    Diff(Box<DiffArgs>),
     #[command(visible_alias = "restaurer")]
     Restore(Box<RestoreArgs>),
+    Dump(Box<DumpArgs>),
+    #[command(visible_alias = "verifier")]
+    Verify(Box<VerifyArgs>),
     #[command(subcommand)]
     Sources(SourcesCommand),
     #[command(subcommand)]
@@ -116,14 +123,84 @@ pub struct DatesArgs {
     pub read: ReadArgs,
 }
 
-/// What to take back, and how.
-#[derive(Args)]
-pub struct RestoreArgs {
-    pub paths: Vec<PathBuf>,
+/// Which snapshot of which source, and who reads it.
+#[derive(Args, Clone)]
+pub struct PointArgs {
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
     #[arg(long, value_name = "POINT", default_value = "latest", hide_default_value = true)]
     pub at: String,
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+/// What to list.
+#[derive(Args)]
+pub struct LsArgs {
+    pub path: Option<PathBuf>,
+    #[arg(long, short)]
+    pub recursive: bool,
+    #[command(flatten)]
+    pub point: PointArgs,
+}
+
+/// What to look for.
+#[derive(Args)]
+pub struct FindArgs {
+    pub pattern: String,
+    pub path: Option<PathBuf>,
+    #[command(flatten)]
+    pub point: PointArgs,
+}
+
+/// Which file to follow through time.
+#[derive(Args)]
+pub struct VersionsArgs {
+    pub file: PathBuf,
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+/// Which snapshots to compare.
+#[derive(Args)]
+pub struct DiffArgs {
+    pub old: String,
+    #[arg(default_value = "latest", hide_default_value = true)]
+    pub new: String,
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<PathBuf>,
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+/// Which file to write to standard output.
+#[derive(Args)]
+pub struct DumpArgs {
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub point: PointArgs,
+}
+
+/// What to read back.
+#[derive(Args)]
+pub struct VerifyArgs {
+    #[arg(long, value_name = "1-100", default_value = "100", hide_default_value = true,
+          value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub percent: u8,
+    #[command(flatten)]
+    pub point: PointArgs,
+}
+
+/// What to take back, and how.
+#[derive(Args)]
+pub struct RestoreArgs {
+    pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub point: PointArgs,
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
     #[arg(long)]
@@ -142,8 +219,6 @@ pub struct RestoreArgs {
     pub privileges: bool,
     #[arg(long)]
     pub numeric_owner: bool,
-    #[command(flatten)]
-    pub read: ReadArgs,
 }
 
 /// What happens to a file that stands in the way.
@@ -315,9 +390,13 @@ mod tests {
 
     #[test]
     fn french_names_stand_for_english_ones() {
-        for (french, english) in
-            [("installer", "setup"), ("sauvegarder", "backup"), ("etat", "status"), ("restaurer", "restore")]
-        {
+        for (french, english) in [
+            ("installer", "setup"),
+            ("sauvegarder", "backup"),
+            ("etat", "status"),
+            ("restaurer", "restore"),
+            ("verifier", "verify"),
+        ] {
             let command = Cli::command();
             assert_eq!(command.find_subcommand(french).map(clap::Command::get_name), Some(english));
         }

@@ -10,7 +10,8 @@ use super::args::DatesArgs;
 use super::context::Context;
 use super::failure::{CliError, Exit};
 use super::output::Table;
-use crate::remote::restore::{ListedSnapshot, SourceInfo};
+use crate::browse::history::{Point, ReceiptState};
+use crate::remote::restore::SourceInfo;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -33,6 +34,9 @@ struct SnapshotDocument {
     sequence: u64,
     received_at: String,
     complete: bool,
+    receipt: String,
+    /// False: its receipt is not the provider's, or breaks the chain.
+    authentic: bool,
     files: u64,
     plain_bytes: u64,
     changed_bytes: u64,
@@ -49,26 +53,28 @@ pub fn run(args: &DatesArgs, context: &Context) -> Result<Exit, CliError> {
     };
     let mut listed = Vec::new();
     for source in sources {
-        let snapshots = access.snapshots(&source, context)?;
-        listed.push((source, snapshots));
+        let points = access.history(&source, None, context)?.points;
+        listed.push((source, points));
     }
     let document = DatesDocument { sources: listed.iter().map(|(source, list)| document(source, list)).collect() };
     context.output.answer(&document, || listed.iter().map(|(source, list)| text(source, list, context)).collect())?;
     Ok(Exit::Done)
 }
 
-fn document(source: &SourceInfo, list: &[ListedSnapshot]) -> SourceDocument {
-    let snapshot = |(at, one): (usize, &ListedSnapshot)| SnapshotDocument {
+fn document(source: &SourceInfo, list: &[Point]) -> SourceDocument {
+    let snapshot = |(at, point): (usize, &Point)| SnapshotDocument {
         point: format!("@{at}"),
-        snapshot: one.stored.head.session.to_string(),
-        sequence: one.stored.head.sequence,
-        received_at: moment(one.stored.server.received_at_ns).to_string(),
-        complete: one.stored.head.state == SnapshotState::Complete,
-        files: one.stored.head.counts.files,
-        plain_bytes: one.stored.head.claimed_plain_bytes,
-        changed_bytes: one.stored.server.changed_bytes,
-        sent_bytes: one.stored.server.sent_bytes,
-        verified_at: one.verified_at_ns.map(|ns| moment(ns).to_string()),
+        snapshot: point.listed.stored.head.session.to_string(),
+        sequence: point.listed.stored.head.sequence,
+        received_at: moment(point.listed.stored.server.received_at_ns).to_string(),
+        complete: point.listed.stored.head.state == SnapshotState::Complete,
+        receipt: point.receipt_short(),
+        authentic: point.receipt == ReceiptState::Good,
+        files: point.listed.stored.head.counts.files,
+        plain_bytes: point.listed.stored.head.claimed_plain_bytes,
+        changed_bytes: point.listed.stored.server.changed_bytes,
+        sent_bytes: point.listed.stored.server.sent_bytes,
+        verified_at: point.listed.verified_at_ns.map(|ns| moment(ns).to_string()),
     };
     SourceDocument {
         source: source.source.to_string(),
@@ -78,7 +84,7 @@ fn document(source: &SourceInfo, list: &[ListedSnapshot]) -> SourceDocument {
     }
 }
 
-fn text(source: &SourceInfo, list: &[ListedSnapshot], context: &Context) -> String {
+fn text(source: &SourceInfo, list: &[Point], context: &Context) -> String {
     let (texts, now) = (context.output.texts, context.now());
     let head = texts.say_with("dates-head", &[("source", Arg::from(&source.name)), ("host", Arg::from(&source.host))]);
     if list.is_empty() {
@@ -87,14 +93,18 @@ fn text(source: &SourceInfo, list: &[ListedSnapshot], context: &Context) -> Stri
     let headings =
         ["dates-point", "dates-id", "dates-date", "status-state", "dates-files", "status-size", "dates-changed"];
     let mut table = Table::new(headings.iter().map(|key| texts.say(key)).collect(), &[4, 5, 6]);
-    for (at, one) in list.iter().enumerate() {
-        let head = &one.stored.head;
-        let complete = head.state == SnapshotState::Complete;
+    for (at, point) in list.iter().enumerate() {
+        let (one, head) = (&point.listed, &point.listed.stored.head);
+        let state = match (point.receipt, head.state) {
+            (ReceiptState::Good, SnapshotState::Complete) => "state-complete",
+            (ReceiptState::Good, _) => "state-partial",
+            _ => "state-untrusted",
+        };
         table.row(vec![
             format!("@{at}"),
             head.session.short(),
             texts.date_and_relative(moment(one.stored.server.received_at_ns), now),
-            texts.say(if complete { "state-complete" } else { "state-partial" }),
+            texts.say(state),
             texts.integer(head.counts.files),
             texts.size(head.claimed_plain_bytes),
             texts.size(one.stored.server.changed_bytes),

@@ -12,6 +12,7 @@
 mod access;
 mod args;
 mod backup;
+mod browse;
 mod completions;
 mod context;
 mod dates;
@@ -21,7 +22,7 @@ mod key;
 mod login;
 mod meter;
 mod output;
-mod point;
+mod proof;
 mod restore;
 mod secret;
 mod setup;
@@ -231,7 +232,13 @@ fn execute(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Backup(args) => backup::run(&args, context),
         Command::Status => status::run(context),
         Command::Dates(args) => dates::run(&args, context),
+        Command::Ls(args) => browse::ls(&args, context),
+        Command::Find(args) => browse::find(&args, context),
+        Command::Versions(args) => browse::versions(&args, context),
+        Command::Diff(args) => browse::diff(&args, context),
         Command::Restore(args) => restore::run(&args, context),
+        Command::Dump(args) => proof::run_dump(&args, context),
+        Command::Verify(args) => proof::run_verify(&args, context),
         Command::Sources(command) => sources::run(&command, context),
         Command::Key(command) => key::run(&command, context),
         Command::Completions(args) => completions::run(&args, context),

@@ -2,32 +2,28 @@
 //!
 //! With `--json`, one event per line: `progress`, `item_error`, `summary`.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use common::text::date::moment;
 use common::text::{Arg, Texts, name};
-use common::tree::path::EntryKey;
 use serde::Serialize;
 
-use super::access::Access;
+use super::access::{Access, threads};
 use super::args::{OverwriteArg, RestoreArgs};
+use super::browse::key_of;
 use super::context::Context;
 use super::failure::{CliError, Exit};
 use super::meter::{Meter, Reading};
 use super::output::note;
-use crate::remote::restore::ListedSnapshot;
+use crate::browse::history::Point;
 use crate::restore::fetch::FetchError;
 use crate::restore::meta::Accounts;
 use crate::restore::outcome::{Gravity, ItemProblem, Outcome, Problem, Progress};
 use crate::restore::select::{Overwrite, Selection};
-use crate::restore::{RestoreError, RestoreOptions, Snapshot, restore};
-
-/// Most threads that open frames and write files.
-const THREADS_MAX: usize = 8;
+use crate::restore::{RestoreError, RestoreOptions, restore};
 
 /// The end of a restore.
 #[derive(Serialize)]
@@ -52,20 +48,18 @@ struct SummaryEvent<'a> {
 /// Runs `restore`.
 pub fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, CliError> {
     let options = options(args)?;
-    let access = Access::to_content(&args.read, context)?;
-    let source = access.source(args.source.as_deref(), context)?;
-    let snapshot = access.snapshot(&source, &args.at, context)?;
+    let access = Access::to_content(&args.point.read, context)?;
+    let source = access.source(args.point.source.as_deref(), context)?;
+    let point = access.point(&source, &args.point.at, context)?;
     let target = args.to.clone().unwrap_or_else(|| PathBuf::from("/"));
-    announce(&source.name, &snapshot, &target, context);
-    let head = &snapshot.stored.head;
-    let unlock = access.unlock(&head.scope).ok_or_else(|| CliError::new(Exit::Failed, "cli-other-scope"))?;
-    let frames = access.frames(head.scope, context);
+    announce(&source.name, &point, &target, context);
+    let head = &point.listed.stored.head;
+    let reader = access.reader(&point, context)?;
     let begun = Instant::now();
     let progress = Arc::new(Progress::default());
     let counters = progress.clone();
-    let meter = Meter::start(context.output, move || reading(&counters));
-    let from = Snapshot { frames: &frames, unlock: &unlock, root: head.root };
-    let outcome = restore(from, &target, &options, &progress, &AtomicBool::new(false));
+    let meter = Meter::start(context.output, move || reading("step-restoring", &counters));
+    let outcome = restore(reader.snapshot(), &target, &options, &progress, reader.stop());
     meter.finish();
     let outcome = outcome.map_err(|error| failure(error, &target))?;
     if !args.dry_run && outcome.failed == 0 && !outcome.interrupted {
@@ -97,15 +91,10 @@ pub fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, CliError> {
 }
 
 fn options(args: &RestoreArgs) -> Result<RestoreOptions, CliError> {
-    let key = |path: &PathBuf| {
-        let bytes = path.as_os_str().as_bytes();
-        let bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
-        EntryKey::from_path(bytes).map_err(|error| {
-            CliError::new(Exit::Usage, "cli-path-invalid").with("path", path.display()).because(&error)
-        })
-    };
-    let whole = |path: &&PathBuf| path.as_os_str() != "/";
-    let roots = args.paths.iter().filter(whole).map(key).collect::<Result<Vec<_>, _>>()?;
+    let mut roots = Vec::with_capacity(args.paths.len());
+    for path in &args.paths {
+        roots.extend(key_of(path)?);
+    }
     let strip = match (&args.to, roots.as_slice()) {
         // One folder taken somewhere else comes without the folders that led to it.
         (Some(_), [only]) if !args.full_paths => only.parent(),
@@ -126,14 +115,14 @@ fn options(args: &RestoreArgs) -> Result<RestoreOptions, CliError> {
         devices: args.devices,
         privileges: args.privileges,
         accounts: if args.numeric_owner { Accounts::default() } else { Accounts::of_this_system() },
-        threads: std::thread::available_parallelism().map_or(2, usize::from).min(THREADS_MAX),
+        threads: threads(),
     })
 }
 
 /// Says which snapshot goes where, before anything is written.
-fn announce(source: &str, snapshot: &ListedSnapshot, target: &Path, context: &Context) {
+fn announce(source: &str, point: &Point, target: &Path, context: &Context) {
     let texts = context.output.texts;
-    let at = moment(snapshot.stored.server.received_at_ns);
+    let at = moment(point.listed.stored.server.received_at_ns);
     let args = [
         ("source", Arg::from(source)),
         ("date", texts.date_and_relative(at, context.now()).into()),
@@ -144,10 +133,11 @@ fn announce(source: &str, snapshot: &ListedSnapshot, target: &Path, context: &Co
     }
 }
 
-fn reading(progress: &Progress) -> Reading {
+/// What the bar shows of a run of the restore engine.
+pub fn reading(step: &'static str, progress: &Progress) -> Reading {
     let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     Reading {
-        step: "step-restoring",
+        step,
         files_done: get(&progress.items_done),
         files_total: None,
         bytes_done: get(&progress.bytes_done),
@@ -182,7 +172,8 @@ fn tell(summary: &SummaryEvent<'_>, outcome: &Outcome, context: &Context) -> Res
     Ok(if outcome.is_complete() { Exit::Done } else { Exit::Incomplete })
 }
 
-fn item_event(item: &ItemProblem) -> serde_json::Value {
+/// One item that is not as the snapshot has it, for programs.
+pub fn item_event(item: &ItemProblem) -> serde_json::Value {
     let gravity = match item.problem.gravity() {
         Gravity::Notice => "notice",
         Gravity::Skipped => "skipped",
@@ -198,8 +189,8 @@ fn item_event(item: &ItemProblem) -> serde_json::Value {
     })
 }
 
-/// `/srv/x : le contenu est endommagé sur le serveur`
-fn item_line(item: &ItemProblem, texts: Texts) -> String {
+/// The same for people: `/srv/x : le contenu est endommagé sur le serveur`
+pub fn item_line(item: &ItemProblem, texts: Texts) -> String {
     let word = item.problem.word().replace('_', "-");
     let reason = texts.say(&format!("problem-{word}"));
     let detail = match &item.problem {
@@ -210,7 +201,8 @@ fn item_line(item: &ItemProblem, texts: Texts) -> String {
     texts.say_with("backup-skipped", &args)
 }
 
-fn failure(error: RestoreError, target: &Path) -> CliError {
+/// Why a run of the restore engine ended early.
+pub fn failure(error: RestoreError, target: &Path) -> CliError {
     let told = |key| CliError::new(Exit::Failed, key).with("target", target.display());
     match error {
         RestoreError::Fetch(FetchError::Remote(error)) => error.into(),

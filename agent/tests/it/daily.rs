@@ -89,7 +89,7 @@ fn a_day_at_the_office_backs_up_shows_and_takes_back() {
     let out = done(&mut daily.machine.dobaas(&["backup", SOURCE, "--json"]));
     let summary: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     assert_eq!((summary["event"].as_str(), summary["complete"].as_bool()), (Some("summary"), Some(true)));
-    assert_eq!(summary["files_changed"], 1);
+    assert_eq!(summary["changed_bytes"], 14, "what did not change is not sent again, even if it was read again");
     let out = done(&mut daily.machine.dobaas(&["dates", "--json"]));
     let dates: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(dates["sources"][0]["snapshots"].as_array().unwrap().len(), 2);
@@ -206,4 +206,67 @@ fn a_point_that_does_not_exist_says_so() {
     let (exit, _, err) = restore("31/12/2999");
     assert_eq!(exit, 0, "{err}");
     assert!(err.contains("Pas de sauvegarde le 31/12/2999"), "{err}");
+}
+
+#[test]
+fn an_enrolled_machine_browses_names_without_a_secret_and_content_with_one() {
+    let daily = Daily::start();
+    done(&mut daily.machine.dobaas(&["backup"]));
+    let data = daily.site.path("data");
+    let (clients, invoice) = (data.join("clients"), data.join("clients/duval.txt"));
+    std::fs::write(&invoice, "facture n° 13 bis").unwrap();
+    std::fs::write(clients.join("martin.txt"), "devis").unwrap();
+    done(&mut daily.machine.dobaas(&["backup"]));
+    let (folder, file) = (clients.display().to_string(), invoice.display().to_string());
+    let names = |typed: &[&str]| done(&mut daily.machine.dobaas(typed));
+
+    let out = names(&["ls", &folder]);
+    assert_eq!(out.lines().count(), 2);
+    assert!(out.starts_with("-rw-r--r--") && out.contains("duval.txt"), "{out}");
+    assert_eq!(names(&["ls", &folder, "--at", "@1"]).lines().count(), 1);
+    assert!(names(&["find", "MARTIN"]).contains("martin.txt"));
+    let out = names(&["versions", &file, "--json"]);
+    let versions: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(versions.len(), 3, "two versions and the summary: {out}");
+    assert_eq!(versions[1]["entry"]["size"], 18);
+    let out = names(&["diff", "@1"]);
+    assert!(out.contains(&format!("+ {folder}/martin.txt")) && out.contains(&format!("M {file}")), "{out}");
+
+    let person = daily.person();
+    let out = done(&mut daily.machine.dobaas(&words(&["dump", &file, "--at", "@1"], &person)));
+    assert_eq!(out, "facture n° 12");
+    let out = done(&mut daily.machine.dobaas(&words(&["verifier"], &person)));
+    assert!(out.contains("Tout est bon : 3 fichiers relus et vérifiés"), "{out}");
+    for (typed, exit, text) in [
+        (&["ls", "/nulle/part"][..], 1, "n'existe pas dans cette sauvegarde"),
+        (&["versions", "/nulle/part"], 1, "n'existe pas"),
+        (&["ls", "/a/../b"], 2, "sans « .. »"),
+        (&["ls", "--source", "compta"], 2, "compta"),
+    ] {
+        let (found, _, err) = ended(&mut daily.machine.dobaas(typed));
+        assert_eq!(found, exit, "{typed:?}: {err}");
+        assert!(err.contains(text), "{typed:?}: {err}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_makes_the_backup_incomplete_and_is_listed() {
+    let daily = Daily::start();
+    let hidden = daily.site.path("data/secret.txt");
+    std::fs::write(&hidden, "x").unwrap();
+    // Root reads everything, so the proof needs a process that may not.
+    let mut command = daily.machine.dobaas(&["backup"]);
+    let path = hidden.display().to_string();
+    std::fs::set_permissions(&hidden, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    if std::fs::read(&hidden).is_ok() {
+        use std::os::unix::process::CommandExt;
+        let own = |folder: &Path| std::process::Command::new("chown").args(["-R", "65534:65534"]).arg(folder).status();
+        assert!(own(daily.site.folder()).unwrap().success());
+        std::os::unix::fs::chown(&hidden, Some(0), Some(0)).unwrap();
+        command.uid(65_534).gid(65_534);
+    }
+    let (exit, out, err) = ended(&mut command);
+    assert_eq!(exit, 3, "{out}{err}");
+    assert!(err.contains(&format!("{path} : accès refusé")), "{err}");
+    assert!(out.starts_with("Incomplet : bureautique"), "{out}");
 }

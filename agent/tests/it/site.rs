@@ -122,6 +122,11 @@ impl Site {
         self.running.fingerprint()
     }
 
+    /// Everything that the test keeps.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A place for files of the test.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

@@ -127,7 +127,35 @@ dates-id = Id
 dates-date = Date
 dates-files = Files
 dates-changed = Changed
-point-other-day = No backup on { $day }: the one of { $date } is used.
+dates-unusable = { PLURAL($count) ->
+    [one] { $count } backup cannot be read or is not authentic; it is not offered. Call your provider.
+   *[other] { $count } backups cannot be read or are not authentic; they are not offered. Call your provider.
+}
+state-untrusted = invalid receipt
+point-other-day = No backup on { $point }: the one of { $date } is used.
+browse-lost = { PLURAL($count) ->
+    [one] { $count } part of the listing is damaged on the server: names may be missing.
+   *[other] { $count } parts of the listing are damaged on the server: names may be missing.
+}
+browse-absent = { $path } does not exist in this backup. "dobaas find" looks for a name, "dobaas versions" shows when a file existed.
+browse-damaged = The listing of files is damaged there on the server. Choose another date and tell your provider.
+browse-failed = The backup could not be read. Try again.
+version-there = { $size }, changed on { $date }
+version-gone = deleted
+
+## Verification
+
+step-verifying = verifying
+verify-good = All is well: { PLURAL($files) ->
+    [one] { $files } file read back and verified
+   *[other] { $files } files read back and verified
+} ({ $bytes }) in { $duration }.
+verify-bad = { PLURAL($failed) ->
+    [one] { $failed } file cannot be read back as it was backed up
+   *[other] { $failed } files cannot be read back as they were backed up
+}, see the list; { $files } verified ({ $bytes }) in { $duration }. Tell your provider and run a backup again.
+dump-no-file = { $path } is not a file. "dobaas restore" restores folders and links.
+dump-failed = { $path } could not be read back as it was backed up; what was just written cannot be relied on. Choose another date.
 
 ## Restore
 
@@ -209,7 +237,7 @@ cli-source-needed = Several sources are backed up: add --source. Sources: { $kno
 cli-point = "{ $point }" does not name a backup. Write latest, a date (2026-11-21), a date and a time, @3 or the start of an id.
 cli-point-absent = "{ $source }" has no backup at "{ $point }" or before. "dobaas dates" shows those that exist.
 cli-id-ambiguous = Several backups start with { $id }. Give more digits.
-cli-snapshot-untrusted = Backup { $id } is refused: it is not what this key wrote and the provider signed ({ $reason }). Choose another date and call your provider.
+cli-snapshot-untrusted = Backup { $id } is refused: it is not what this key wrote and the provider signed. Choose another date and call your provider.
 cli-other-scope = This backup is of another machine: name --identifier and the passphrase.
 cli-path-invalid = { $path } is not a path of a backup. Write it from the root, without "..".
 cli-pattern = The pattern "{ $pattern }" is not understood. The syntax is that of .gitignore.

@@ -128,7 +128,39 @@ dates-id = Numéro
 dates-date = Date
 dates-files = Fichiers
 dates-changed = Modifié
-point-other-day = Pas de sauvegarde le { $day } : celle du { $date } est utilisée.
+dates-unusable = { PLURAL($count) ->
+    [one] { $count } sauvegarde ne peut pas être lue ou n'est pas authentique ; elle n'est pas proposée. Appelez votre prestataire.
+    [many] { $count } de sauvegardes ne peuvent pas être lues ou ne sont pas authentiques ; elles ne sont pas proposées. Appelez votre prestataire.
+   *[other] { $count } sauvegardes ne peuvent pas être lues ou ne sont pas authentiques ; elles ne sont pas proposées. Appelez votre prestataire.
+}
+state-untrusted = reçu non valable
+point-other-day = Pas de sauvegarde le { $point } : celle du { $date } est utilisée.
+browse-lost = { PLURAL($count) ->
+    [one] { $count } partie de la liste est endommagée sur le serveur : il manque peut-être des noms.
+    [many] { $count } de parties de la liste sont endommagées sur le serveur : il manque peut-être des noms.
+   *[other] { $count } parties de la liste sont endommagées sur le serveur : il manque peut-être des noms.
+}
+browse-absent = { $path } n'existe pas dans cette sauvegarde. « dobaas find » cherche un nom, « dobaas versions » montre quand un fichier a existé.
+browse-damaged = La liste des fichiers est endommagée à cet endroit sur le serveur. Choisissez une autre date et prévenez votre prestataire.
+browse-failed = La sauvegarde n'a pas pu être lue. Réessayez.
+version-there = { $size }, modifié le { $date }
+version-gone = supprimé
+
+## Vérification
+
+step-verifying = vérification
+verify-good = Tout est bon : { PLURAL($files) ->
+    [one] { $files } fichier relu et vérifié
+    [many] { $files } de fichiers relus et vérifiés
+   *[other] { $files } fichiers relus et vérifiés
+} ({ $bytes }) en { $duration }.
+verify-bad = { PLURAL($failed) ->
+    [one] { $failed } fichier ne peut pas être relu tel qu'il a été sauvegardé
+    [many] { $failed } de fichiers ne peuvent pas être relus tels qu'ils ont été sauvegardés
+   *[other] { $failed } fichiers ne peuvent pas être relus tels qu'ils ont été sauvegardés
+}, voir la liste ; { $files } vérifiés ({ $bytes }) en { $duration }. Prévenez votre prestataire et relancez une sauvegarde.
+dump-no-file = { $path } n'est pas un fichier. « dobaas restore » restaure les dossiers et les liens.
+dump-failed = { $path } n'a pas pu être relu tel qu'il a été sauvegardé ; ce qui vient d'être écrit n'est pas fiable. Choisissez une autre date.
 
 ## Restauration
 
@@ -213,7 +245,7 @@ cli-source-needed = Plusieurs sources sont sauvegardées : ajoutez --source. Sou
 cli-point = « { $point } » ne désigne pas une sauvegarde. Écrivez latest, une date (21/11/2026), une date et une heure, @3 ou le début d'un numéro.
 cli-point-absent = « { $source } » n'a pas de sauvegarde à « { $point } » ni avant. « dobaas dates » montre celles qui existent.
 cli-id-ambiguous = Plusieurs sauvegardes commencent par { $id }. Donnez plus de chiffres.
-cli-snapshot-untrusted = La sauvegarde { $id } est refusée : elle n'est pas celle que cette clé a écrite et que le prestataire a signée ({ $reason }). Choisissez une autre date et appelez votre prestataire.
+cli-snapshot-untrusted = La sauvegarde { $id } est refusée : elle n'est pas celle que cette clé a écrite et que le prestataire a signée. Choisissez une autre date et appelez votre prestataire.
 cli-other-scope = Cette sauvegarde est celle d'une autre machine : indiquez --identifier et la phrase secrète.
 cli-path-invalid = { $path } n'est pas un chemin de sauvegarde. Écrivez-le depuis la racine, sans « .. ».
 cli-pattern = Le motif « { $pattern } » n'est pas compris. La syntaxe est celle de .gitignore.
