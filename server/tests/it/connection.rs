@@ -107,3 +107,28 @@ async fn a_stopped_server_ends_its_connections() {
     server.running.stop().await.unwrap();
     assert!(client.server().describe(v1::DescribeRequest {}).await.is_err());
 }
+
+#[tokio::test]
+async fn a_peer_that_never_finishes_its_handshake_is_cut() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = TestServer::start().await;
+    let mut silent = tokio::net::TcpStream::connect(server.running.address()).await.unwrap();
+    silent.write_all(&[0x16, 0x03]).await.unwrap();
+    let mut answer = [0; 64];
+    let limit = std::time::Duration::from_millis(3 * common::limits::HANDSHAKE_MS);
+    let cut = tokio::time::timeout(limit, silent.read(&mut answer)).await.expect("it is cut in time");
+    assert!(matches!(cut, Ok(0) | Err(_)), "{cut:?}");
+}
+
+#[tokio::test]
+async fn health_is_for_anyone() {
+    use tonic_health::pb::health_check_response::ServingStatus;
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    let server = TestServer::start().await;
+    let client = server.connect().await;
+    let mut health = HealthClient::new(client.0.channel());
+    let reply = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(reply.status(), ServingStatus::Serving);
+    let unknown = HealthCheckRequest { service: "nothing".into() };
+    assert_eq!(health.check(unknown).await.unwrap_err().code(), Code::NotFound);
+}
