@@ -21,7 +21,7 @@ use server::session::error::SessionError;
 use server::session::open::{AgentPrincipal, OpenRequest, Opened};
 use server::session::subscription::Subscription;
 use server::store::objects::Objects;
-use server::subscriptions::{Settings, Subscriptions};
+use server::subscriptions::{KnownSource, Settings, Subscriptions};
 
 pub const SUBSCRIPTION: SubscriptionId = SubscriptionId::new([1; 16]);
 pub const SOURCE: SourceId = SourceId::new([5; 16]);
@@ -29,6 +29,18 @@ pub const OTHER_SOURCE: SourceId = SourceId::new([6; 16]);
 /// 2026-11-22 12:00 in Paris.
 pub const NOON_NS: i64 = 1_795_345_200_000_000_000;
 pub const DAY_NS: i64 = 86_400_000_000_000;
+
+/// A source that the first agent reads.
+fn known(source: SourceId) -> KnownSource {
+    KnownSource {
+        source,
+        name: "fichiers".into(),
+        kind: proto::v1::SourceKind::Files,
+        agent: Some(AgentId::new([1; 16])),
+        scope: Some(ScopeId::new([1; 16])),
+        host: "machine".into(),
+    }
+}
 
 /// The settings of a server in `root` with this hard volume.
 pub fn settings(root: &Path, hard_volume_bytes: u64) -> Settings {
@@ -56,7 +68,7 @@ pub fn settings(root: &Path, hard_volume_bytes: u64) -> Settings {
         location: Location { site: "Lyon".into(), country: "FR".into(), owner: "provider".into() },
         key: Arc::new(Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap()),
         terms: Arc::new(terms),
-        sources: Arc::new(|_| Ok(Vec::new())),
+        sources: Arc::new(|_| Ok(vec![known(SOURCE)])),
         clock: Clock::new(|| jiff::Timestamp::from_nanosecond(NOON_NS.into()).unwrap()),
         random: Random::new(fill),
     }
