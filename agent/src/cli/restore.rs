@@ -63,8 +63,9 @@ pub fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, CliError> {
     meter.finish();
     let outcome = outcome.map_err(|error| failure(error, &target))?;
     if !args.dry_run && outcome.failed == 0 && !outcome.interrupted {
-        // What was restored is verified: the server may count it. If it cannot be told, the restore is as good.
-        let whole = args.paths.is_empty() && args.include.is_empty() && args.exclude.is_empty();
+        // What was restored is verified, what was left out is not: the server may count it. If it cannot be told, the restore is
+        // as good.
+        let whole = outcome.skipped == 0 && args.paths.is_empty() && args.include.is_empty() && args.exclude.is_empty();
         if let Err(error) = context.wait(access.remote.report_verified(&head.session, whole)) {
             tracing::info!(%error, "the verification could not be reported");
         }

@@ -54,6 +54,17 @@ pub enum LateKind {
 }
 
 impl LateKind {
+    /// What `mknod` makes of it.
+    fn node(&self) -> (FileType, u64) {
+        match self {
+            Self::CharDevice(number) => (FileType::CharacterDevice, rustix::fs::makedev(number.major, number.minor)),
+            Self::BlockDevice(number) => (FileType::BlockDevice, rustix::fs::makedev(number.major, number.minor)),
+            Self::Fifo => (FileType::Fifo, 0),
+            Self::Symlink(_) => (FileType::Symlink, 0),
+            Self::HardLink { .. } => (FileType::RegularFile, 0),
+        }
+    }
+
     const fn rank(&self) -> u8 {
         match self {
             Self::Fifo | Self::CharDevice(_) | Self::BlockDevice(_) => 0,
@@ -95,7 +106,7 @@ impl Finisher<'_> {
             let standing = folder.standing(&item.name).map_err(|error| self.writer.refused("read", &error))?;
             match standing {
                 None => {}
-                Some(_) if self.is_there(handles, &folder, item)? => return Ok(Vec::new()),
+                Some(_) if self.is_there(handles, &folder, item)? => return self.refresh(&folder, item),
                 Some(standing) if standing.kind == FileType::Directory => return Err(Problem::InTheWay),
                 Some(standing) => {
                     replace = match (self.overwrite, &item.meta) {
@@ -133,12 +144,12 @@ impl Finisher<'_> {
         name: &[u8],
         item: &Late,
     ) -> Result<Vec<Problem>, Problem> {
-        let device = |number: &DeviceNumber| rustix::fs::makedev(number.major, number.minor);
         let made = match &item.kind {
             LateKind::Symlink(target) => folder.make_symlink(name, target),
-            LateKind::Fifo => folder.make_node(name, FileType::Fifo, 0),
-            LateKind::CharDevice(number) => folder.make_node(name, FileType::CharacterDevice, device(number)),
-            LateKind::BlockDevice(number) => folder.make_node(name, FileType::BlockDevice, device(number)),
+            LateKind::Fifo | LateKind::CharDevice(_) | LateKind::BlockDevice(_) => {
+                let (kind, device) = item.kind.node();
+                folder.make_node(name, kind, device)
+            }
             LateKind::HardLink { folder: from, name: from_name, size } => {
                 let from = self.open(handles, from)?;
                 match from.standing(from_name).map_err(|error| self.writer.refused("link", &error))? {
@@ -159,6 +170,18 @@ impl Finisher<'_> {
         }
     }
 
+    /// Gives what stands there already its metadata, if replacing was asked for.
+    fn refresh(&self, folder: &Directory, item: &Late) -> Result<Vec<Problem>, Problem> {
+        match &item.meta {
+            Some(meta) if matches!(self.overwrite, Overwrite::Changed | Overwrite::Always) => {
+                let is_link = matches!(item.kind, LateKind::Symlink(_));
+                let applied = self.writer.rules.apply_by_name(folder, &item.name, meta, is_link);
+                applied.map_err(|error| self.writer.refused("metadata", &error))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// True if what stands there is the item already.
     fn is_there(&self, handles: &mut Handles, folder: &Directory, item: &Late) -> Result<bool, Problem> {
         let read = |error: io::Error| self.writer.refused("read", &error);
@@ -169,7 +192,11 @@ impl Finisher<'_> {
                 let link = folder.standing(&item.name).map_err(read)?;
                 Ok(file.is_some() && file.map(|file| file.inode) == link.map(|link| link.inode))
             }
-            _ => Ok(false),
+            LateKind::Fifo | LateKind::CharDevice(_) | LateKind::BlockDevice(_) => {
+                let (kind, device) = item.kind.node();
+                let standing = folder.standing(&item.name).map_err(read)?;
+                Ok(standing.is_some_and(|standing| (standing.kind, standing.device) == (kind, device)))
+            }
         }
     }
 

@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn existing_files_are_replaced_only_as_told() {
-        let file = |size, mtime_ns| Standing { kind: FileType::RegularFile, mode: 0o644, size, inode: 1, mtime_ns };
+        let file =
+            |size, mtime_ns| Standing { kind: FileType::RegularFile, mode: 0o644, size, inode: 1, device: 0, mtime_ns };
         let (leave, replace) = (Decision::Leave(Problem::Exists), Decision::Write { replace: true });
         let compare = |then: &Decision| Decision::Compare(Box::new(then.clone()));
         use Overwrite::{Always, Changed, Never, Older};

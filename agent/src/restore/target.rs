@@ -64,6 +64,8 @@ pub struct Standing {
     pub size: u64,
     /// Its inode.
     pub inode: u64,
+    /// Number of a device; 0 for anything else.
+    pub device: u64,
     /// Its last modification, nanoseconds since 1970.
     pub mtime_ns: i64,
 }
@@ -334,6 +336,7 @@ fn standing(stat: &Stat) -> Standing {
         mode: stat.st_mode & 0o7777,
         size: u64::try_from(stat.st_size).unwrap_or(0),
         inode: stat.st_ino,
+        device: stat.st_rdev,
         mtime_ns: ns_of(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
     }
 }

@@ -15,3 +15,4 @@ mod restore;
 mod setup;
 mod site;
 mod verify;
+mod whole;
