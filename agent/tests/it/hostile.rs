@@ -134,14 +134,14 @@ fn hard_links_lead_only_to_files_that_the_snapshot_has_there() {
 #[test]
 fn names_that_climb_are_refused_by_the_tree_itself() {
     for (good, evil) in [
-        ("XX", ".."),
-        ("X", "."),
-        ("XXX", "a/b"),
-        ("XXX", "a\0b"),
-        ("XXXXXXXXXXX", "/tmp/escape"),
-        ("XXXXXXXXXXXXXXXXXX", "../outside/escaped"),
-        ("X", "/"),
-        ("X", "\0"),
+        ("QQ", ".."),
+        ("Q", "."),
+        ("QQQ", "a/b"),
+        ("QQQ", "a\0b"),
+        ("QQQQQQQQQQQ", "/tmp/escape"),
+        ("QQQQQQQQQQQQQQQQQQ", "../outside/escaped"),
+        ("Q", "/"),
+        ("Q", "\0"),
     ] {
         let (sandbox, mut store) = (Sandbox::new(), Crafted::new());
         store.directory("dir");
