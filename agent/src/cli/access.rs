@@ -17,7 +17,7 @@ use common::keys::ScopeSecret;
 use common::text::Arg;
 use common::text::date::moment;
 
-use super::args::ReadArgs;
+use super::args::reading::ReadArgs;
 use super::context::Context;
 use super::failure::{CliError, Exit};
 use super::login::{address, keyring, opened, person};

@@ -4,12 +4,14 @@
 
 use std::sync::Arc;
 
+use common::id::SessionId;
 use common::keyring::KeyringError;
+use common::keys::SessionKey;
 use common::report::{DayReport, RunReport};
+use common::source_kind::SourceKind;
 use common::stored::SnapshotState;
 use common::text::{Arg, Texts, name};
 use proto::code::{ErrorCode, Failure};
-use proto::v1::SourceKind;
 use serde::Serialize;
 
 use super::args::BackupArgs;
@@ -24,13 +26,12 @@ use crate::backup::progress::{Progress, Step};
 use crate::backup::run::{Completeness, Fresh, Outcome, Request, run as run_backup};
 use crate::backup::seal::SealOptions;
 use crate::remote::Remote;
-use crate::remote::account::{BackupSet, DayUse};
+use crate::remote::account::DayUse;
+use crate::remote::sets::BackupSet;
 use crate::source::SkippedItem;
 use crate::state::identity::Identity;
 use crate::state::journal::LockError;
 use crate::state::source_folder;
-use common::id::SessionId;
-use common::keys::SessionKey;
 
 /// zstd level of frames: on two cores a higher one costs more time than its bytes are worth.
 const LEVEL: i32 = 1;

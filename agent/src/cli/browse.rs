@@ -17,7 +17,7 @@ use common::tree::path::EntryKey;
 use serde::Serialize;
 
 use super::access::Access;
-use super::args::{DiffArgs, FindArgs, LsArgs, VersionsArgs};
+use super::args::reading::{DiffArgs, FindArgs, LsArgs, VersionsArgs};
 use super::context::Context;
 use super::failure::{CliError, Exit};
 use super::output::Output;

@@ -6,7 +6,7 @@ use common::text::date::moment;
 use serde::Serialize;
 
 use super::access::Access;
-use super::args::DatesArgs;
+use super::args::reading::DatesArgs;
 use super::context::Context;
 use super::failure::{CliError, Exit};
 use super::output::Table;

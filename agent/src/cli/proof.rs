@@ -9,7 +9,7 @@ use common::tree::entry::EntryKind;
 use serde::Serialize;
 
 use super::access::{Access, threads};
-use super::args::{DumpArgs, VerifyArgs};
+use super::args::reading::{DumpArgs, VerifyArgs};
 use super::browse::{failure as browse_failure, key_of};
 use super::context::Context;
 use super::failure::{CliError, Exit};

@@ -12,7 +12,7 @@ use common::text::{Arg, Texts, name};
 use serde::Serialize;
 
 use super::access::{Access, threads};
-use super::args::{OverwriteArg, RestoreArgs};
+use super::args::reading::{OverwriteArg, RestoreArgs};
 use super::browse::key_of;
 use super::context::Context;
 use super::failure::{CliError, Exit};

@@ -11,8 +11,8 @@
 
 use common::keyring::Keyring;
 use common::keyring::holder::ReadingKeys;
+use common::source_kind::SourceKind;
 use common::text::{Arg, Texts};
-use proto::v1::SourceKind;
 use serde::Serialize;
 
 use super::args::{SetArgs, SetupArgs};

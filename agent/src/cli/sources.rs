@@ -2,8 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use common::source_kind::SourceKind;
 use common::text::Arg;
-use proto::v1::SourceKind;
 use serde::Serialize;
 
 use super::args::{SetArgs, SourcesCommand, SourcesSetArgs};
@@ -11,23 +11,8 @@ use super::context::Context;
 use super::failure::{CliError, Exit};
 use super::login::person;
 use super::output::Table;
-use crate::remote::account::{BackupSet, SetList};
+use crate::remote::sets::{BackupSet, SetList};
 use crate::source::FileSet;
-
-/// Every kind of the contract, in its order.
-const KINDS: [(SourceKind, &str, Level); 11] = [
-    (SourceKind::Files, "files", Level::On),
-    (SourceKind::NetworkShare, "network_share", Level::Off),
-    (SourceKind::Mysql, "mysql", Level::Off),
-    (SourceKind::SqlDatabase, "sql_database", Level::Off),
-    (SourceKind::VirtualDisk, "virtual_disk", Level::Off),
-    (SourceKind::SystemState, "system_state", Level::Off),
-    (SourceKind::VmwareSnapshot, "vmware_snapshot", Level::Off),
-    (SourceKind::HypervSnapshot, "hyperv_snapshot", Level::Off),
-    (SourceKind::Oracle, "oracle", Level::Off),
-    (SourceKind::Sharepoint, "sharepoint", Level::Off),
-    (SourceKind::ExchangeStore, "exchange_store", Level::Off),
-];
 
 /// What may honestly be said of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -40,6 +25,14 @@ enum Level {
 }
 
 impl Level {
+    /// Of this version.
+    const fn of(kind: SourceKind) -> Self {
+        match kind {
+            SourceKind::Files => Self::On,
+            _ => Self::Off,
+        }
+    }
+
     const fn key(self) -> &'static str {
         match self {
             Self::On => "sources-level-on",
@@ -65,14 +58,9 @@ pub fn run(command: &SourcesCommand, context: &Context) -> Result<Exit, CliError
 
 fn list(context: &Context) -> Result<Exit, CliError> {
     let texts = context.output.texts;
-    let kinds: Vec<KindDocument> = KINDS
-        .iter()
-        .map(|(_, kind, level)| KindDocument {
-            kind,
-            name: texts.say(&format!("source-kind-{}", kind.replace('_', "-"))),
-            level: *level,
-        })
-        .collect();
+    let document =
+        |kind: SourceKind| KindDocument { kind: kind.name(), name: texts.say(&text_key(kind)), level: Level::of(kind) };
+    let kinds = SourceKind::ALL.map(document);
     let table = || {
         let headings = ["sources-heading-kind", "sources-heading-name", "sources-heading-level"];
         let mut table = Table::new(headings.iter().map(|key| texts.say(key)).collect(), &[]);
@@ -83,6 +71,10 @@ fn list(context: &Context) -> Result<Exit, CliError> {
     };
     context.output.answer(&serde_json::json!({ "kinds": &kinds }), table)?;
     Ok(Exit::Done)
+}
+
+fn text_key(kind: SourceKind) -> String {
+    format!("source-kind-{}", kind.name().replace('_', "-"))
 }
 
 fn set(args: &SourcesSetArgs, context: &Context) -> Result<Exit, CliError> {
@@ -161,13 +153,9 @@ mod tests {
     use common::text::Texts;
 
     #[test]
-    fn every_kind_of_the_contract_is_listed_with_its_name_in_both_languages() {
-        let listed: Vec<i32> = KINDS.iter().map(|(kind, _, _)| i32::from(*kind)).collect();
-        assert_eq!(listed, (1..=11).collect::<Vec<_>>());
-        for (kind, name, _) in KINDS {
-            assert_eq!(kind.as_str_name(), format!("SOURCE_KIND_{}", name.to_ascii_uppercase()));
-            let key = format!("source-kind-{}", name.replace('_', "-"));
-            assert!(Texts::FRENCH.has(&key) && Texts::ENGLISH.has(&key), "{key}");
+    fn every_kind_of_the_contract_has_its_name_in_both_languages() {
+        for kind in SourceKind::ALL {
+            assert!(Texts::FRENCH.has(&text_key(kind)) && Texts::ENGLISH.has(&text_key(kind)), "{kind:?}");
         }
     }
 

@@ -1,16 +1,22 @@
 //! `dobaas status`: what is protected, since when, where, and how today stands against the contract.
+//!
+//! Invariant: a server that cannot show the newest receipt of this machine is reported, and the exit code says so.
 
+use common::receipt::verify;
 use common::report::DayReport;
 use common::text::Arg;
 use common::text::date::moment;
-use proto::v1::SubscriptionState;
 use serde::Serialize;
 
 use super::context::Context;
 use super::failure::{CliError, Exit};
-use super::output::Table;
-use crate::remote::account::{DayUse, SetList, Who};
+use super::output::{Table, note};
+use crate::remote::account::{DayUse, SubscriptionState, Who};
 use crate::remote::restore::{ListedSnapshot, SourceInfo};
+use crate::remote::sets::SetList;
+use crate::state::identity::Identity;
+use crate::state::receipts::Receipts;
+use crate::state::source_folder;
 
 /// What `--json` prints; bytes are integers, times RFC 3339.
 #[derive(Serialize)]
@@ -35,6 +41,7 @@ struct SourceDocument {
     newest_receipt: Option<String>,
     plain_bytes: u64,
     verified_at: Option<String>,
+    rolled_back: bool,
 }
 
 /// A source with what the server and this machine know of it.
@@ -42,6 +49,8 @@ struct SourceRow {
     info: SourceInfo,
     paths: Vec<String>,
     newest: Option<ListedSnapshot>,
+    /// This machine holds a receipt that the server's newest snapshot does not reach.
+    rolled_back: bool,
 }
 
 /// Runs `status`.
@@ -53,11 +62,37 @@ pub fn run(context: &Context) -> Result<Exit, CliError> {
     let mut rows = Vec::new();
     for info in context.wait(remote.sources())? {
         let newest = context.wait(remote.snapshots(Some(&info.source), None, 1))?.snapshots.into_iter().next();
-        rows.push(SourceRow { paths: paths(&sets, &info), info, newest });
+        let rolled_back = is_rolled_back(&identity, &info, newest.as_ref(), context)?;
+        rows.push(SourceRow { paths: paths(&sets, &info), info, newest, rolled_back });
     }
     let document = document(&who, &rows, &identity.agent.to_string());
     context.output.answer(&document, || text(&who, &rows, context))?;
+    if rows.iter().any(|row| row.rolled_back) {
+        note(&context.output.texts.say("backup-rolled-back"));
+        return Ok(Exit::Failed);
+    }
     Ok(Exit::Done)
+}
+
+/// True if this machine was given a receipt for a later snapshot than the server shows, or for another one of that number.
+fn is_rolled_back(
+    identity: &Identity,
+    info: &SourceInfo,
+    newest: Option<&ListedSnapshot>,
+    context: &Context,
+) -> Result<bool, CliError> {
+    let folder = source_folder(&context.state, &info.source);
+    if !folder.is_dir() {
+        return Ok(false);
+    }
+    let receipts = Receipts::open(&folder)?;
+    let Some(ours) = receipts.newest() else { return Ok(false) };
+    let receipt = identity.signers.iter().find_map(|signer| verify(ours, &signer.public_key).ok());
+    let Some(receipt) = receipt else { return Ok(false) };
+    Ok(newest.is_none_or(|newest| {
+        let sequence = newest.stored.head.sequence;
+        sequence < receipt.sequence || (sequence == receipt.sequence && newest.receipt != ours)
+    }))
 }
 
 fn paths(sets: &SetList, info: &SourceInfo) -> Vec<String> {
@@ -85,6 +120,7 @@ fn document(who: &Who, rows: &[SourceRow], agent: &str) -> StatusDocument {
                 newest_receipt: row.newest.as_ref().map(receipt_hash),
                 plain_bytes: row.info.latest_plain_bytes,
                 verified_at: row.info.verified_at_ns.map(time),
+                rolled_back: row.rolled_back,
             })
             .collect(),
         today: who.today.clone(),
@@ -154,7 +190,7 @@ const fn state(state: SubscriptionState) -> &'static str {
         SubscriptionState::Active => "active",
         SubscriptionState::Suspended => "suspended",
         SubscriptionState::Ended => "ended",
-        SubscriptionState::Unspecified => "unknown",
+        SubscriptionState::Unknown => "unknown",
     }
 }
 
@@ -163,6 +199,6 @@ const fn state_key(state: SubscriptionState) -> &'static str {
         SubscriptionState::Active => "subscription-active",
         SubscriptionState::Suspended => "subscription-suspended",
         SubscriptionState::Ended => "subscription-ended",
-        SubscriptionState::Unspecified => "subscription-unknown",
+        SubscriptionState::Unknown => "subscription-unknown",
     }
 }

@@ -1,18 +1,16 @@
-//! Calls about who is who and what is backed up: login, enrolment, keyring, backup sets, the server's description.
+//! Calls about who is who: login, enrolment, keyring, today's account, the server's description.
 //!
 //! It converts to domain types and decides nothing.
 
 use bytes::Bytes;
-use common::id::{AgentId, ScopeId, SourceId, SubscriptionId};
+use common::id::{AgentId, ScopeId, SubscriptionId};
 use common::limits::UNARY_MESSAGE_BYTES_MAX;
 use proto::v1;
 use proto::v1::account_client::AccountClient;
 use proto::v1::server_client::ServerClient;
-use proto::v1::sets_client::SetsClient;
 use tonic::transport::Channel;
 
 use super::{Remote, RemoteError, Token, unary};
-use crate::source::FileSet;
 
 /// A login of a person.
 pub struct Login {
@@ -100,6 +98,19 @@ pub struct DayUse {
     pub per_mille: u32,
 }
 
+/// Whether a subscription takes backups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscriptionState {
+    /// It does.
+    Active,
+    /// It does not for now; nothing is deleted.
+    Suspended,
+    /// The contract is over.
+    Ended,
+    /// A state that this version does not know.
+    Unknown,
+}
+
 /// Who the caller is, and where the subscription stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Who {
@@ -107,59 +118,18 @@ pub struct Who {
     pub identifier: String,
     /// The subscription.
     pub subscription: SubscriptionId,
-    /// Role of the person.
-    pub role: v1::Role,
     /// Name of the customer.
     pub customer: String,
     /// Reference of the order form.
     pub reference: String,
     /// Whether backups are accepted.
-    pub state: v1::SubscriptionState,
+    pub state: SubscriptionState,
     /// Where the data lies.
     pub location: Place,
     /// Whether the caller may read content.
     pub can_restore: bool,
     /// Today's account.
     pub today: DayUse,
-}
-
-/// A source on the order form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contracted {
-    /// The source.
-    pub source: SourceId,
-    /// Its name on the order form.
-    pub name: String,
-    /// What it is.
-    pub kind: v1::SourceKind,
-}
-
-/// What a source reads: one version of its backup set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackupSet {
-    /// The source.
-    pub source: SourceId,
-    /// 1, 2, 3 …; 0 before the first.
-    pub version: u64,
-    /// The source's name on the order form.
-    pub name: String,
-    /// What it is.
-    pub kind: v1::SourceKind,
-    /// Who reads it.
-    pub agent: AgentId,
-    /// Paths and rules.
-    pub files: FileSet,
-    /// `21:30`; empty: not scheduled.
-    pub schedule: String,
-}
-
-/// Sets of the caller, and every source on the order form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SetList {
-    /// Newest version of each set.
-    pub sets: Vec<BackupSet>,
-    /// Every source, with or without a set.
-    pub contracted: Vec<Contracted>,
 }
 
 /// What anyone may know of the server.
@@ -276,8 +246,7 @@ impl Remote {
         let reply = unary(self.account().whoami(self.request(v1::WhoamiRequest {}))).await?;
         Ok(Who {
             subscription: id(&reply.subscription)?,
-            role: reply.role(),
-            state: reply.state(),
+            state: state(reply.state()),
             identifier: reply.identifier,
             customer: reply.customer,
             reference: reply.subscription_reference,
@@ -285,30 +254,6 @@ impl Remote {
             can_restore: reply.can_restore,
             today: day_use(reply.today.unwrap_or_default()),
         })
-    }
-
-    /// The caller's backup sets and the sources on the order form.
-    ///
-    /// # Errors
-    /// Any [`RemoteError`].
-    pub async fn sets(&self) -> Result<SetList, RemoteError> {
-        let reply = unary(self.sets_client().list(self.request(v1::ListSetsRequest {}))).await?;
-        let contracted = |source: v1::ContractedSource| {
-            Ok::<_, RemoteError>(Contracted { source: id(&source.source)?, kind: source.kind(), name: source.name })
-        };
-        Ok(SetList {
-            sets: reply.sets.into_iter().map(backup_set).collect::<Result<_, _>>()?,
-            contracted: reply.contracted.into_iter().map(contracted).collect::<Result<_, _>>()?,
-        })
-    }
-
-    /// Stores the next version of a set, whose `version` is the one that it follows; the new version.
-    ///
-    /// # Errors
-    /// Any [`RemoteError`]; a path that is not UTF-8 is [`RemoteError::Protocol`].
-    pub async fn put_set(&self, set: &BackupSet) -> Result<u64, RemoteError> {
-        let request = v1::PutSetRequest { set: Some(wire_set(set)?) };
-        Ok(unary(self.sets_client().put(self.request(request))).await?.version)
     }
 
     /// What anyone may know of the server.
@@ -331,10 +276,6 @@ impl Remote {
 
     fn account(&self) -> AccountClient<Channel> {
         AccountClient::new(self.channel()).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX)
-    }
-
-    fn sets_client(&self) -> SetsClient<Channel> {
-        SetsClient::new(self.channel()).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX)
     }
 }
 
@@ -361,48 +302,16 @@ pub(super) fn place(location: Option<v1::Location>) -> Place {
     Place { site: location.site, country: location.country, owner: location.owner }
 }
 
-fn backup_set(set: v1::Set) -> Result<BackupSet, RemoteError> {
-    Ok(BackupSet {
-        source: id(&set.source)?,
-        version: set.version,
-        kind: set.kind(),
-        agent: id(&set.agent)?,
-        files: FileSet {
-            paths: set.paths.into_iter().map(Into::into).collect(),
-            excludes: set.excludes,
-            exclude_if_present: set.exclude_if_present,
-            exclude_caches: set.exclude_caches,
-            one_file_system: set.one_file_system,
-            accept_unreadable: set.accept_unreadable,
-        },
-        name: set.name,
-        schedule: set.schedule,
-    })
+fn state(state: v1::SubscriptionState) -> SubscriptionState {
+    match state {
+        v1::SubscriptionState::Active => SubscriptionState::Active,
+        v1::SubscriptionState::Suspended => SubscriptionState::Suspended,
+        v1::SubscriptionState::Ended => SubscriptionState::Ended,
+        v1::SubscriptionState::Unspecified => SubscriptionState::Unknown,
+    }
 }
 
-fn wire_set(set: &BackupSet) -> Result<v1::Set, RemoteError> {
-    let path = |path: &std::path::PathBuf| {
-        let text = path.to_str().map(str::to_owned);
-        text.ok_or_else(|| RemoteError::Protocol(format!("{} is not UTF-8: select a folder above it", path.display())))
-    };
-    Ok(v1::Set {
-        source: Bytes::copy_from_slice(set.source.as_bytes()),
-        version: set.version,
-        name: set.name.clone(),
-        kind: set.kind.into(),
-        agent: Bytes::copy_from_slice(set.agent.as_bytes()),
-        paths: set.files.paths.iter().map(path).collect::<Result<_, _>>()?,
-        excludes: set.files.excludes.clone(),
-        exclude_if_present: set.files.exclude_if_present.clone(),
-        exclude_caches: set.files.exclude_caches,
-        one_file_system: set.files.one_file_system,
-        accept_unreadable: set.files.accept_unreadable.clone(),
-        schedule: set.schedule.clone(),
-        changed_at_ns: 0,
-        changed_by: String::new(),
-    })
-}
-
-fn id<'a, T: TryFrom<&'a [u8], Error = common::id::InvalidId>>(bytes: &'a Bytes) -> Result<T, RemoteError> {
+/// An id of the wire as a domain value.
+pub(super) fn id<'a, T: TryFrom<&'a [u8], Error = common::id::InvalidId>>(bytes: &'a Bytes) -> Result<T, RemoteError> {
     T::try_from(bytes).map_err(|error| RemoteError::Protocol(error.to_string()))
 }

@@ -10,6 +10,7 @@ pub mod account;
 pub mod backup;
 pub mod restore;
 pub mod retry;
+pub mod sets;
 pub mod signers;
 pub mod tls;
 pub mod transfer;

@@ -13,11 +13,13 @@ use common::limits::{
     ENVELOPE_BYTES_MAX, IDS_PER_MESSAGE_MAX, SNAPSHOTS_LISTED_MAX, STREAM_IDLE_MS, STREAM_MESSAGE_BYTES_MAX,
 };
 use common::snapshot::StoredSnapshot;
+use common::source_kind::SourceKind;
 use proto::v1;
 use proto::v1::restore_client::RestoreClient;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
+use super::sets::kind;
 use super::{Remote, RemoteError, unary, within};
 
 /// A source as the server lists it.
@@ -28,7 +30,7 @@ pub struct SourceInfo {
     /// Name shown to people.
     pub name: String,
     /// What it is.
-    pub kind: v1::SourceKind,
+    pub kind: SourceKind,
     /// Dedup domain of its chunks.
     pub scope: ScopeId,
     /// The agent that reads it.
@@ -278,7 +280,7 @@ fn absence(why: v1::unavailable::Why) -> Absence {
 fn source_info(source: v1::Source) -> Result<SourceInfo, RemoteError> {
     Ok(SourceInfo {
         source: id(&source.source)?,
-        kind: source.kind(),
+        kind: kind(source.kind())?,
         scope: id(&source.scope)?,
         agent: id(&source.agent)?,
         name: source.name,

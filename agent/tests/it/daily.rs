@@ -270,3 +270,18 @@ fn a_file_that_cannot_be_read_makes_the_backup_incomplete_and_is_listed() {
     assert!(err.contains(&format!("{path} : accès refusé")), "{err}");
     assert!(out.starts_with("Incomplet : bureautique"), "{out}");
 }
+
+#[test]
+fn a_server_that_went_back_in_time_is_reported() {
+    let daily = Daily::start();
+    done(&mut daily.machine.dobaas(&["backup"]));
+    let before = daily.site.copy_server();
+    std::fs::write(daily.site.path("data/clients/duval.txt"), "facture n° 13").unwrap();
+    done(&mut daily.machine.dobaas(&["backup"]));
+    done(&mut daily.machine.dobaas(&["status"]));
+    let settings = format!("server = '{}'", daily.site.serve(&before));
+    std::fs::write(daily.machine.state().with_extension("toml"), settings).unwrap();
+    let (exit, out, err) = ended(&mut daily.machine.dobaas(&["status"]));
+    assert_eq!(exit, 1, "{out}{err}");
+    assert!(err.contains("ATTENTION") && err.contains("plus ancien que les reçus"), "{err}");
+}

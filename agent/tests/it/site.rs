@@ -165,6 +165,21 @@ impl Site {
         Machine { state: self.path(name) }
     }
 
+    /// The server's whole folder as it is, copied aside.
+    pub fn copy_server(&self) -> PathBuf {
+        let copy = self.path("server-before");
+        let copied = Command::new("cp").arg("-a").args([self.path("server"), copy.clone()]).status().unwrap();
+        assert!(copied.success());
+        copy
+    }
+
+    /// A server of the same provider on another folder; its address.
+    pub fn serve(&self, home: &Path) -> String {
+        let config = Config::load(home).unwrap();
+        let running = self.runtime.block_on(start(home, &config, &self.environment)).unwrap();
+        format!("https://{}", running.address())
+    }
+
     /// Ends the server as an operator would.
     pub fn stop(self) {
         self.runtime.block_on(self.running.stop()).unwrap();
