@@ -138,7 +138,8 @@ impl Intake {
         frames: &[CheckedFrame],
         ceiling: &Ceiling,
     ) -> Result<(), IntakeError> {
-        let wanted = self.select(session.scope, frames)?;
+        // One state of the catalog for the whole batch: what it gains meanwhile stays pending until this lock is free.
+        let wanted = self.reader.at_once(|_| self.select(session.scope, frames))?;
         let batch = total(wanted.iter().map(|(_, charged)| *charged));
         self.account.try_add(&batch, ceiling).map_err(IntakeError::Exceeded)?;
         for (at, (frame, _)) in wanted.iter().enumerate() {

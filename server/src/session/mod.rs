@@ -1,7 +1,7 @@
 //! A backup in progress, from the first frame to the receipt.
 //!
 //! In the order in which the bytes pass: [`open`] → [`check`] → [`intake`] ([`budget`]) → [`durable`] (on the [`writer`]'s
-//! thread) → [`closure`] → [`commit`]. [`recover`] takes up what a crash left; [`subscription`] holds it all together.
+//! thread) → [`closure`] → [`commit`] → [`record`]. [`recover`] takes up what a crash left; [`subscription`] holds it all together.
 //!
 //! Everything here blocks; the gRPC layer calls it from threads that may.
 //!
@@ -19,6 +19,7 @@ pub mod intake;
 pub mod live;
 pub mod memory;
 pub mod open;
+pub mod record;
 pub mod recover;
 pub mod subscription;
 pub mod verified;

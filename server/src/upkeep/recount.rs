@@ -12,8 +12,8 @@ use roaring::RoaringBitmap;
 use crate::catalog::file::Catalog;
 use crate::catalog::snapshots::SnapshotFacts;
 use crate::session::closure::survey;
-use crate::session::commit::add_first_reached;
 use crate::session::error::SessionError;
+use crate::session::record::add_first_reached;
 
 /// Recomputes what each snapshot was the first to reach, the day ledger, the uncommitted account and the reach of the newest
 /// snapshots; a sentence per difference.
