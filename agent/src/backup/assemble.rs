@@ -22,16 +22,17 @@ use common::tree::xattrs::{Xattr, Xattrs, encode_xattrs};
 use crossbeam_channel::Receiver;
 
 use crate::backup::BackupError;
-use crate::backup::compare::{Planned, entry_of, row_of};
 use crate::backup::content::malformed;
 use crate::backup::job::{Candidate, FileResult, Group, Job, JobResult, LaidChunk, Place, ReadFile, Segment, extents};
+use crate::backup::plan::{Planned, entry_of, row_of};
 use crate::backup::previous::decode;
 use crate::backup::progress::Progress;
 use crate::backup::seal::Press;
-use crate::backup::work::Shared;
+use crate::backup::shared::Shared;
 use crate::source::SkippedItem;
 use crate::source::metadata::Owners;
-use crate::state::memory::{Recorder, Row};
+use crate::state::memory::Row;
+use crate::state::recorder::Recorder;
 
 /// Jobs made here, for further names whose first one went away; they do not collide with those of the comparison.
 const FIRST_OWN_JOB: u32 = 1 << 31;

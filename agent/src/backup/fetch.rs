@@ -23,7 +23,8 @@ use crate::remote::restore::{Arrival, ListedSnapshot};
 use crate::remote::retry::{Backoff, retry};
 use crate::remote::{Remote, RemoteError};
 use crate::state::by_id::ById;
-use crate::state::memory::{Memory, MemoryError, Recorder, Remembered, Row};
+use crate::state::memory::{Memory, MemoryError, Remembered, Row};
+use crate::state::recorder::Recorder;
 
 /// Whose tree is fetched, and with what it is opened.
 pub struct Wanted<'a> {

@@ -20,11 +20,13 @@ pub mod desk;
 pub mod fetch;
 pub mod job;
 pub mod pipeline;
+pub mod plan;
 pub mod previous;
 pub mod progress;
 pub mod read;
 pub mod run;
 pub mod seal;
+pub mod shared;
 pub mod split;
 #[cfg(test)]
 mod tests;

@@ -19,16 +19,18 @@ use tokio::runtime::Handle;
 
 use crate::backup::BackupError;
 use crate::backup::assemble::{Assembled, Inputs, assemble};
-use crate::backup::compare::{Comparer, PLAN_BATCHES_MAX, Tally, racy_from};
+use crate::backup::compare::{Comparer, PLAN_BATCHES_MAX};
 use crate::backup::content::KnownContent;
 use crate::backup::desk::Desk;
 use crate::backup::job::JobResult;
+use crate::backup::plan::{Tally, racy_from};
 use crate::backup::progress::{Progress, Step};
 use crate::backup::seal::{Press, SealOptions, SealingKeys};
+use crate::backup::shared::Shared;
 use crate::backup::split::{ChunkParams, Splitter};
 use crate::backup::upload::Upload;
 use crate::backup::walk::{BATCHES_MAX, walk};
-use crate::backup::work::{Shared, Worker};
+use crate::backup::work::Worker;
 use crate::remote::Remote;
 use crate::remote::backup::OpenSession;
 use crate::remote::transfer::{Answer, Transfer};
@@ -36,7 +38,8 @@ use crate::source::excludes::Acceptance;
 use crate::source::files::select;
 use crate::source::metadata::Owners;
 use crate::source::{FileSet, SkippedItem};
-use crate::state::memory::{Memory, Recorder};
+use crate::state::memory::Memory;
+use crate::state::recorder::Recorder;
 
 /// Buffers beyond one per worker.
 const SPARE_BUFFERS: usize = 3;
@@ -143,13 +146,19 @@ impl Pipeline<'_> {
         });
         self.progress.enter(Step::Finishing);
         let sent = if shared.failure.lock().is_some() { Ok(()) } else { shared.upload.finish() };
-        match (shared.failure.lock().take(), sent, assembled, compared) {
-            (Some(BackupError::Stopped), ..) | (None, _, None, _) | (None, _, _, None) => {
-                Err(shared.transfer.failure().map_or(BackupError::Stopped, BackupError::Remote))
+        let failure = shared.failure.lock().take();
+        match (failure, sent, assembled, compared) {
+            // Whoever noticed first that the stream had ended does not know why; the stream does.
+            (failure @ (None | Some(BackupError::Stopped | BackupError::Remote(_))), ..)
+                if shared.transfer.failure().is_some() =>
+            {
+                let ended = shared.transfer.failure().map(BackupError::Remote);
+                Err(ended.or(failure).unwrap_or(BackupError::Stopped))
             }
             (Some(error), ..) => Err(error),
             (None, Err(error), ..) => Err(error.into()),
             (None, Ok(()), Some(assembled), Some(compared)) => self.laid(assembled, compared),
+            (None, Ok(()), ..) => Err(BackupError::Stopped),
         }
     }
 

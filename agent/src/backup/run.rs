@@ -8,10 +8,11 @@
 //! Invariant: the memory is replaced only after the receipt of its snapshot was checked and kept.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use common::id::{ChunkId, SessionId, SourceId};
 use common::keys::{ScopeKeys, SessionKey};
 use common::limits::{MISSING_ROUNDS_MAX, SESSION_EXPIRY_S};
@@ -153,6 +154,17 @@ struct Session {
     opened: Opened,
 }
 
+/// A snapshot that the server says is committed.
+struct Made<'m> {
+    laid: Laid<'m>,
+    head: SnapshotHead,
+    parts: CommitParts,
+    receipt: Bytes,
+    server_part: Bytes,
+    today: DayUse,
+    rolled_back: bool,
+}
+
 impl Run<'_> {
     fn make_snapshot(&self) -> Result<Outcome, BackupError> {
         let mut receipts = Receipts::open(&self.request.folder).map_err(BackupError::Io)?;
@@ -170,55 +182,72 @@ impl Run<'_> {
             MemoryWorth::ValidExcept(ids) => missing.extend(ids.iter().copied()),
             MemoryWorth::Invalid => memory = self.fetch(&session.opened)?,
         }
-        for round in 0..=MISSING_ROUNDS_MAX + 1 {
+        let (mut round, mut is_fetched) = (0, false);
+        while round <= MISSING_ROUNDS_MAX + 1 {
             // After enough rounds nothing that is remembered is trusted: everything is read.
             let known = memory.as_ref().filter(|_| round <= MISSING_ROUNDS_MAX);
-            let laid = self.lay(&session, known, missing.clone())?;
+            let laid = match self.lay(&session, known, missing.clone()) {
+                // A node that is damaged shows when it is read: the tree is fetched, once, and the pass begins again.
+                Err(BackupError::Memory(error)) if memory.is_some() && !is_fetched => {
+                    tracing::warn!(%error, "the memory of the last tree is not used");
+                    memory::forget(&self.request.folder)?;
+                    memory = self.fetch(&session.opened)?;
+                    is_fetched = true;
+                    continue;
+                }
+                laid => laid?,
+            };
             self.progress.enter(Step::Committing);
             let (head, parts) = self.parts(&session, known, &laid, round);
             match self.commit(&parts)? {
                 CommitAnswer::Missing(ids) => {
                     tracing::warn!(count = ids.len(), round, "the server misses chunks, which are laid again");
                     missing.extend(ids);
+                    round += 1;
                 }
                 CommitAnswer::Committed { receipt, server_part, today } => {
-                    let previous = Some(&session.opened.newest_receipt[..]).filter(|signed| !signed.is_empty());
-                    let expected = Expected {
-                        subscription: self.request.identity.subscription,
-                        source: self.request.source,
-                        signers: &self.request.identity.signers,
-                        parts: &parts,
-                        envelope: &session.own.envelope,
-                        previous,
-                    };
-                    let (checked, server) = expected.check(&receipt, &server_part)?;
-                    receipts.append(&receipt).map_err(BackupError::Io)?;
-                    let receipt_digest = common::receipt::digest(&receipt);
-                    let Laid { skipped, recorder, .. } = laid;
-                    let remembered = Remembered { snapshot: head.session, root: head.root, sequence: head.sequence };
-                    if let Err(error) = recorder.finish(remembered, &self.keys.memory) {
-                        tracing::warn!(%error, "the tree is not remembered: the next run fetches it");
-                    }
-                    journal::end(&self.request.folder)?;
-                    let is_complete = head.state == SnapshotState::Complete;
-                    return Ok(Outcome {
-                        snapshot: head.session,
-                        sequence: head.sequence,
-                        completeness: if is_complete { Completeness::Complete } else { Completeness::Partial },
-                        counts: head.counts,
-                        plain_bytes: head.claimed_plain_bytes,
-                        skipped,
-                        server,
-                        today,
-                        receipt: checked,
-                        receipt_digest,
-                        rolled_back,
-                        duration: self.begun.elapsed(),
-                    });
+                    let made = Made { laid, head, parts, receipt, server_part, today, rolled_back };
+                    return self.accept(&session, &mut receipts, made);
                 }
             }
         }
         Err(BackupError::StillMissing(missing.len()))
+    }
+
+    /// Checks and keeps the receipt, then the memory of the new tree; in this order.
+    fn accept(&self, session: &Session, receipts: &mut Receipts, made: Made<'_>) -> Result<Outcome, BackupError> {
+        let Made { laid, head, parts, receipt, server_part, today, rolled_back } = made;
+        let previous = Some(&session.opened.newest_receipt[..]).filter(|signed| !signed.is_empty());
+        let expected = Expected {
+            subscription: self.request.identity.subscription,
+            source: self.request.source,
+            signers: &self.request.identity.signers,
+            parts: &parts,
+            envelope: &session.own.envelope,
+            previous,
+        };
+        let (checked, server) = expected.check(&receipt, &server_part)?;
+        receipts.append(&receipt).map_err(BackupError::Io)?;
+        let remembered = Remembered { snapshot: head.session, root: head.root, sequence: head.sequence };
+        if let Err(error) = laid.recorder.finish(remembered, &self.keys.memory) {
+            tracing::warn!(%error, "the tree is not remembered: the next run fetches it");
+        }
+        journal::end(&self.request.folder)?;
+        let is_complete = head.state == SnapshotState::Complete;
+        Ok(Outcome {
+            snapshot: head.session,
+            sequence: head.sequence,
+            completeness: if is_complete { Completeness::Complete } else { Completeness::Partial },
+            counts: head.counts,
+            plain_bytes: head.claimed_plain_bytes,
+            skipped: laid.skipped,
+            server,
+            today,
+            receipt: checked,
+            receipt_digest: common::receipt::digest(&receipt),
+            rolled_back,
+            duration: self.begun.elapsed(),
+        })
     }
 
     /// The memory, unless it is lost or damaged.
@@ -411,9 +440,4 @@ impl Run<'_> {
         let call = async || self.remote.commit(parts).await;
         Ok(self.runtime.block_on(retry(Backoff::new(self.fresh.retry_seed), call))?)
     }
-}
-
-/// Where a source's state is; for callers that show it.
-pub fn receipts_of(folder: &Path) -> std::io::Result<Receipts> {
-    Receipts::open(folder)
 }

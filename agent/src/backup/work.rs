@@ -5,72 +5,27 @@
 //! Invariant: a chunk of the last tree is never asked for, compressed or sent; any other only after the server said that it lacks it.
 
 use common::tree::xattrs::Xattr;
-use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
 use common::frame::Chunk;
-use common::keys::{ChunkKind, ScopeKeys};
+use common::keys::ChunkKind;
 use common::limits::{IDS_PER_MESSAGE_MAX, WINDOW_BYTES};
 use common::tree::content::Content;
-use crossbeam_channel::Sender;
-use parking_lot::Mutex;
 
 use crate::backup::BackupError;
 use crate::backup::buffers::{BUFFER_BYTES, Buffer, Piece};
-use crate::backup::content::KnownContent;
-use crate::backup::desk::{Desk, PendingChunk, Task};
+use crate::backup::desk::{PendingChunk, Task};
 use crate::backup::job::{Candidate, FileResult, Group, Job, JobResult, LaidChunk, Place, ReadFile, Segment, extents};
 use crate::backup::progress::Progress;
 use crate::backup::read::{ATTEMPTS_MAX, SmallFile, hash_zeros, map, read_exact_at, read_small};
 use crate::backup::seal::Press;
-use crate::backup::split::Splitter;
-use crate::backup::upload::Upload;
-use crate::remote::transfer::Transfer;
+use crate::backup::shared::Shared;
 use crate::source::files::join;
 use crate::source::handles::Handles;
 use crate::source::metadata::{FileKind, Stat, xattrs_of_handle};
 use crate::source::{SkipReason, SkippedItem, is_gone};
-
-/// What all threads of a run share.
-pub struct Shared<'r> {
-    /// Who does what next.
-    pub desk: Arc<Desk>,
-    /// The way out.
-    pub upload: Arc<Upload>,
-    /// The stream, for probes.
-    pub transfer: Arc<Transfer>,
-    /// What need not be sent.
-    pub known: KnownContent<'r>,
-    /// Where chunks end.
-    pub splitter: Splitter,
-    /// Keys of the scope.
-    pub keys: &'r ScopeKeys,
-    /// Live counters.
-    pub progress: Arc<Progress>,
-    /// Finished jobs; `None` when the run failed.
-    pub results: Sender<Option<JobResult>>,
-    /// Contents laid in this run: job and file.
-    pub laid: Mutex<HashMap<[u8; 32], (u32, u32)>>,
-    /// What ended the run.
-    pub failure: Mutex<Option<BackupError>>,
-}
-
-impl Shared<'_> {
-    /// Ends the run; the first failure is the one that is told.
-    pub fn fail(&self, error: BackupError) {
-        self.failure.lock().get_or_insert(error);
-        self.stop();
-    }
-
-    /// Lets every thread go.
-    pub fn stop(&self) {
-        self.desk.fail();
-        self.upload.fail();
-        let _ = self.results.send(None);
-    }
-}
 
 /// What a stopped file or run looks like inside a worker.
 enum Stop {

@@ -11,7 +11,6 @@
 //! Invariant: I10 — magic and version first.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -23,12 +22,12 @@ use common::tree::node::{LeafReader, Node, read_branch};
 use crate::durable::{self, DurableError};
 use crate::state::by_id::ById;
 
-const TREE_MAGIC: &[u8; 4] = b"DBM\x01";
+pub(super) const TREE_MAGIC: &[u8; 4] = b"DBM\x01";
 const HEAD_MAGIC: &[u8; 4] = b"DBH\x01";
-const HEAD_BYTES: usize = 4 + 16 + 32 + 8 + 32 + 32 + 32;
-const INDEX_ITEM_BYTES: usize = 32 + 8;
-const NODE_HEADER_BYTES: usize = 9;
-const ROW_BYTES: usize = 24;
+pub(super) const HEAD_BYTES: usize = 4 + 16 + 32 + 8 + 32 + 32 + 32;
+pub(super) const INDEX_ITEM_BYTES: usize = 32 + 8;
+pub(super) const NODE_HEADER_BYTES: usize = 9;
+pub(super) const ROW_BYTES: usize = 24;
 
 /// Why there is no usable memory.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +61,7 @@ impl Row {
     /// Equals no item: the entry is looked at again next time.
     pub const UNKNOWN: Self = Self { ctime_ns: i64::MIN, inode: u64::MAX, device: u64::MAX };
 
-    fn encode(&self, out: &mut Vec<u8>) {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.ctime_ns.to_le_bytes());
         out.extend_from_slice(&self.inode.to_le_bytes());
         out.extend_from_slice(&self.device.to_le_bytes());
@@ -219,145 +218,15 @@ impl Memory {
     }
 }
 
-/// Writes the memory of a tree while it is built.
-///
-/// As long as only nodes of the old memory come in, nothing is written: an unchanged tree keeps its file.
-pub struct Recorder<'m> {
-    folder: PathBuf,
-    old: Option<&'m Memory>,
-    kept: Vec<ChunkId>,
-    tree: Option<NewTree>,
-    rows: Vec<Row>,
-}
-
-struct NewTree {
-    file: BufWriter<durable::Writer>,
-    index: Vec<(ChunkId, u64)>,
-    known: ById<()>,
-    offset: u64,
-}
-
-impl<'m> Recorder<'m> {
-    /// Starts the memory of a new tree in `folder`, beside the one of `old`.
-    pub fn new(folder: &Path, old: Option<&'m Memory>) -> Self {
-        let rows = Vec::with_capacity(old.map_or(0, Memory::entry_count));
-        Self { folder: folder.to_owned(), old, kept: Vec::new(), tree: None, rows }
-    }
-
-    /// Adds a node of the new tree.
-    ///
-    /// # Errors
-    /// If the disk refuses it.
-    pub fn add(&mut self, node: &Node) -> Result<(), MemoryError> {
-        if self.tree.is_none() && self.old.is_some_and(|old| old.has_node(&node.id)) {
-            self.kept.push(node.id);
-            return Ok(());
-        }
-        self.new_tree()?.append(node)
-    }
-
-    /// Adds a leaf of the old tree, taken over whole with its rows.
-    ///
-    /// # Errors
-    /// If it cannot be copied.
-    pub fn keep_leaf(&mut self, old: &Memory, at: usize, leaf: &Node) -> Result<(), MemoryError> {
-        self.rows.extend_from_slice(old.rows(at));
-        self.add(leaf)
-    }
-
-    /// Adds the row of the next entry that is not in a kept leaf.
-    pub fn row(&mut self, row: Row) {
-        self.rows.push(row);
-    }
-
-    /// Makes the new memory the memory of the source.
-    ///
-    /// # Errors
-    /// If the disk refuses it; the next run then fetches the tree.
-    pub fn finish(mut self, remembered: Remembered, memory_key: &IdKey) -> Result<(), MemoryError> {
-        let is_same_tree = self.old.is_some_and(|old| old.remembered.root == remembered.root);
-        if !is_same_tree {
-            // A root that is an inner node of the old tree leaves nothing new to write, yet the index changes.
-            self.new_tree()?;
-        }
-        let old_head = durable::read(&head_path(&self.folder), HEAD_BYTES)?;
-        let old_head = old_head.and_then(|head| Head::decode(&head, memory_key).ok());
-        let index = match (self.tree.take(), &old_head) {
-            (Some(tree), _) => tree.finish(memory_key)?,
-            (None, Some(head)) => head.index,
-            (None, None) => return Err(MemoryError::Damaged("head")),
-        };
-        let mut table = Vec::with_capacity(self.rows.len() * ROW_BYTES);
-        self.rows.iter().for_each(|row| row.encode(&mut table));
-        let table_hash = keyed(memory_key, &table);
-        if old_head.is_none_or(|head| head.table != table_hash) {
-            durable::replace(&table_path(&self.folder), &table, 0o600)?;
-        }
-        let head = Head { remembered, index, table: table_hash };
-        Ok(durable::replace(&head_path(&self.folder), &head.encode(memory_key), 0o600)?)
-    }
-
-    fn new_tree(&mut self) -> Result<&mut NewTree, MemoryError> {
-        if self.tree.is_none() {
-            let mut tree = NewTree::create(&self.folder)?;
-            if let Some(old) = self.old {
-                for id in self.kept.drain(..) {
-                    tree.append(&old.node(&id)?)?;
-                }
-            }
-            self.tree = Some(tree);
-        }
-        Ok(self.tree.as_mut().expect("it was just made"))
-    }
-}
-
-impl NewTree {
-    fn create(folder: &Path) -> Result<Self, MemoryError> {
-        let mut file = BufWriter::with_capacity(256 << 10, durable::Writer::create(&tree_path(folder), 0o600)?);
-        file.write_all(TREE_MAGIC).map_err(MemoryError::Read)?;
-        Ok(Self { file, index: Vec::new(), known: ById::default(), offset: TREE_MAGIC.len() as u64 })
-    }
-
-    fn append(&mut self, node: &Node) -> Result<(), MemoryError> {
-        if self.known.insert(node.id, ()).is_some() {
-            return Ok(());
-        }
-        let bytes = NODE_HEADER_BYTES + node.children.len() * ChunkId::BYTES + node.plaintext.len();
-        let mut head = [0; NODE_HEADER_BYTES];
-        head[..4].copy_from_slice(&u32::try_from(node.children.len()).unwrap_or(u32::MAX).to_le_bytes());
-        head[4..8].copy_from_slice(&u32::try_from(node.plaintext.len()).unwrap_or(u32::MAX).to_le_bytes());
-        head[8] = node.kind.code();
-        let mut write = |bytes: &[u8]| self.file.write_all(bytes).map_err(MemoryError::Read);
-        write(&head)?;
-        node.children.iter().try_for_each(|child| write(child.as_bytes()))?;
-        write(&node.plaintext)?;
-        self.index.push((node.id, self.offset));
-        self.offset += bytes as u64;
-        Ok(())
-    }
-
-    fn finish(mut self, memory_key: &IdKey) -> Result<[u8; 32], MemoryError> {
-        let mut index = Vec::with_capacity(self.index.len() * INDEX_ITEM_BYTES);
-        for (id, offset) in &self.index {
-            index.extend_from_slice(id.as_bytes());
-            index.extend_from_slice(&offset.to_le_bytes());
-        }
-        self.file.write_all(&index).map_err(MemoryError::Read)?;
-        self.file.write_all(&(index.len() as u64).to_le_bytes()).map_err(MemoryError::Read)?;
-        let writer = self.file.into_inner().map_err(|error| MemoryError::Read(error.into_error()))?;
-        writer.finish()?;
-        Ok(keyed(memory_key, &index))
-    }
-}
-
-struct Head {
-    remembered: Remembered,
-    index: [u8; 32],
-    table: [u8; 32],
+/// The file that is replaced last.
+pub(super) struct Head {
+    pub(super) remembered: Remembered,
+    pub(super) index: [u8; 32],
+    pub(super) table: [u8; 32],
 }
 
 impl Head {
-    fn encode(&self, key: &IdKey) -> Vec<u8> {
+    pub(super) fn encode(&self, key: &IdKey) -> Vec<u8> {
         let mut out = HEAD_MAGIC.to_vec();
         out.extend_from_slice(self.remembered.snapshot.as_bytes());
         out.extend_from_slice(self.remembered.root.as_bytes());
@@ -369,7 +238,7 @@ impl Head {
         out
     }
 
-    fn decode(bytes: &[u8], key: &IdKey) -> Result<Self, MemoryError> {
+    pub(super) fn decode(bytes: &[u8], key: &IdKey) -> Result<Self, MemoryError> {
         let damaged = || MemoryError::Damaged("head");
         let body = bytes.strip_prefix(HEAD_MAGIC).filter(|_| bytes.len() == HEAD_BYTES).ok_or_else(damaged)?;
         if keyed(key, &bytes[..HEAD_BYTES - 32]) != bytes[HEAD_BYTES - 32..] {
@@ -432,7 +301,7 @@ fn read_up_to(file: &File, offset: u64, out: &mut [u8]) -> Result<usize, MemoryE
     Ok(done)
 }
 
-fn keyed(key: &IdKey, bytes: &[u8]) -> [u8; 32] {
+pub(super) fn keyed(key: &IdKey, bytes: &[u8]) -> [u8; 32] {
     *blake3::keyed_hash(key.expose(), bytes).as_bytes()
 }
 
@@ -444,15 +313,15 @@ pub fn forget(folder: &Path) -> Result<(), DurableError> {
     durable::remove(&head_path(folder))
 }
 
-fn head_path(folder: &Path) -> PathBuf {
+pub(super) fn head_path(folder: &Path) -> PathBuf {
     folder.join("head")
 }
 
-fn table_path(folder: &Path) -> PathBuf {
+pub(super) fn table_path(folder: &Path) -> PathBuf {
     folder.join("table")
 }
 
-fn tree_path(folder: &Path) -> PathBuf {
+pub(super) fn tree_path(folder: &Path) -> PathBuf {
     folder.join("tree")
 }
 
@@ -460,6 +329,7 @@ fn tree_path(folder: &Path) -> PathBuf {
 mod tests {
     #![allow(clippy::disallowed_methods)]
     use super::*;
+    use crate::state::recorder::Recorder;
     use common::keys::{BoundaryKey, ScopeSecret};
     use common::tree::builder::TreeBuilder;
     use common::tree::entry::{Entry, EntryKind, Owner};

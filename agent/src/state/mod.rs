@@ -15,6 +15,7 @@ pub mod identity;
 pub mod journal;
 pub mod memory;
 pub mod receipts;
+pub mod recorder;
 
 /// Where the identity is kept.
 pub fn identity_path(state: &Path) -> PathBuf {
