@@ -29,7 +29,7 @@ const LINES: &[&str] = &[
     "SELECT 'snapshot ' || hex(snapshots.session) || ' scope ' || hex(scopes.id) || ' agent ' || hex(agent) || ' source ' || hex(source) ||
         ' ' || sequence || ' ' || snapshots.state || ' root ' || hex(chunks.id) || ' day ' || day || ' at ' || received_at_ns ||
         ' ' || changed_bytes || ' ' || relaid_bytes || ' ' || reseed_bytes || ' ' || node_bytes || ' ' || stored_bytes || ' ' ||
-        sent_bytes || ' ' || reachable_bytes || ' ' || first || ' ' || hex(digest) || ' ' || hex(receipt) || ' ' ||
+        sent_bytes || ' ' || reachable_bytes || ' ' || first || ' ' || initial_bytes || ' ' || hex(digest) || ' ' || hex(receipt) || ' ' ||
         verified_at_ns
      FROM snapshots JOIN scopes ON scopes.row = snapshots.scope JOIN chunks ON chunks.row = snapshots.root ORDER BY snapshots.session",
     "SELECT 'day ' || day || ' ' || hex(source) || ' ' || changed_bytes || ' ' || relaid_bytes || ' ' || reseed_bytes || ' ' ||

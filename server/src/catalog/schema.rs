@@ -93,6 +93,7 @@ CREATE TABLE snapshots (
     sent_bytes INTEGER NOT NULL,
     reachable_bytes INTEGER NOT NULL,
     first INTEGER NOT NULL,
+    initial_bytes INTEGER NOT NULL,
     digest BLOB NOT NULL,
     receipt BLOB NOT NULL,
     verified_at_ns INTEGER NOT NULL DEFAULT 0,

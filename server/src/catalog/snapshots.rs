@@ -38,8 +38,8 @@ pub struct SnapshotFacts {
 }
 
 const FACTS: &str = "SELECT session, scope, agent, source, sequence, state, root, day, received_at_ns, changed_bytes,
-    relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, reachable_bytes, first, digest, receipt,
-    verified_at_ns FROM snapshots";
+    relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, reachable_bytes, first, initial_bytes, digest,
+    receipt, verified_at_ns FROM snapshots";
 
 fn facts(row: &Row<'_>) -> Result<SnapshotFacts, CatalogError> {
     let state: i32 = row.get(5)?;
@@ -55,6 +55,7 @@ fn facts(row: &Row<'_>) -> Result<SnapshotFacts, CatalogError> {
         sent_bytes: count(row.get(14)?),
         reachable_bytes: count(row.get(15)?),
         first: row.get(16)?,
+        initial_bytes: count(row.get(17)?),
         location: String::new(),
     };
     Ok(SnapshotFacts {
@@ -66,9 +67,9 @@ fn facts(row: &Row<'_>) -> Result<SnapshotFacts, CatalogError> {
         state: SnapshotState::try_from(state).map_err(|_| CatalogError::Inconsistent("unknown state of a snapshot"))?,
         root: row.get(6)?,
         server,
-        digest: row.get(17)?,
-        receipt: row.get(18)?,
-        verified_at_ns: row.get(19)?,
+        digest: row.get(18)?,
+        receipt: row.get(19)?,
+        verified_at_ns: row.get(20)?,
     })
 }
 
@@ -102,9 +103,9 @@ impl Catalog {
         let server = &snapshot.server;
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO snapshots (session, scope, agent, source, sequence, state, root, day, received_at_ns, changed_bytes,
-             relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, reachable_bytes, first, digest, receipt,
-             verified_at_ns)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+             relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, reachable_bytes, first, initial_bytes,
+             digest, receipt, verified_at_ns)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
         )?;
         statement.execute(rusqlite::params![
             snapshot.session.as_bytes(),
@@ -124,6 +125,7 @@ impl Catalog {
             stored(server.sent_bytes),
             stored(server.reachable_bytes),
             server.first,
+            stored(server.initial_bytes),
             snapshot.digest,
             snapshot.receipt,
             snapshot.verified_at_ns,

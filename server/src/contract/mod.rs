@@ -4,4 +4,5 @@ pub mod backup_set;
 pub mod calendar;
 pub mod location;
 pub mod order_form;
+pub mod quota;
 pub mod terms;

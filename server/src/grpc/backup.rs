@@ -13,6 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::contract::calendar::day_of;
+use crate::contract::quota::{Rate, SourceShare};
 use crate::contract::terms::{State, Terms};
 use crate::grpc::blocking::{agent, id, optional_id, run};
 use crate::grpc::failure::of_session;
@@ -156,7 +157,6 @@ fn state(terms: &Terms) -> v1::SubscriptionState {
 }
 
 /// Today's account of a subscription.
-/// Today's account of a subscription.
 ///
 /// # Errors
 /// If its catalog cannot be read.
@@ -167,13 +167,14 @@ pub fn day_use(subscriptions: &Subscriptions, open: &Subscription, terms: &Terms
         let line = catalog.days(Some(&day), None)?.pop().unwrap_or_default();
         Ok((line, catalog.baseline_bytes()?))
     })?;
+    let rate = Rate { per_mille: terms.per_mille, min_daily_allowance_bytes: 0 };
     Ok(v1::DayUse {
         day,
         changed_bytes: line.changed_bytes,
         relaid_bytes: line.relaid_bytes,
         reseed_bytes: line.reseed_bytes,
         uncommitted_bytes: account.uncommitted.data_bytes,
-        allowed_bytes: baseline_bytes / 1_000 * u64::from(terms.per_mille),
+        allowed_bytes: rate.allowed_bytes(&[SourceShare { baseline_bytes, days: 1 }]),
         baseline_bytes,
         contracted_bytes: terms.contracted_bytes,
         used_bytes: account.used_bytes,

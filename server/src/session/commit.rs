@@ -253,7 +253,8 @@ fn server_part(
 ) -> Result<ServerPart, CatalogError> {
     let received_at_ns = plan.now_ns.max(catalog.received_at_ns()? + 1);
     let at = Timestamp::from_nanosecond(received_at_ns.into()).unwrap_or(Timestamp::MAX);
-    let first = plan.head.state == SnapshotState::Complete && !catalog.has_baseline(&plan.head.source)?;
+    let before_baseline = !catalog.has_baseline(&plan.head.source)?;
+    let first = before_baseline && plan.head.state == SnapshotState::Complete;
     let mut part = ServerPart {
         version: 1,
         received_at_ns,
@@ -264,6 +265,6 @@ fn server_part(
         first,
         ..ServerPart::default()
     };
-    add_first_reached(catalog, first_reached, &mut part)?;
+    add_first_reached(catalog, first_reached, before_baseline, &mut part)?;
     Ok(part)
 }

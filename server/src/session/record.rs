@@ -59,13 +59,15 @@ pub fn reach_of(catalog: &Catalog, source: &SourceId, chunks: &RoaringBitmap) ->
     Ok(Reach { chunks: chunks.clone(), plain_bytes: (previous.plain_bytes + gained).saturating_sub(gone) })
 }
 
-/// Adds what the ledger counts of the chunks that a snapshot is the first to reach.
+/// Adds what the ledger counts of the chunks that a snapshot is the first to reach. `before_baseline` says that its source had
+/// no complete snapshot before: its data is then initial, never change (contract, 0.2 % rule).
 ///
 /// # Errors
 /// [`CatalogError`].
 pub fn add_first_reached(
     catalog: &Catalog,
     first_reached: &RoaringBitmap,
+    before_baseline: bool,
     part: &mut ServerPart,
 ) -> Result<(), CatalogError> {
     for row in first_reached {
@@ -73,6 +75,7 @@ pub fn add_first_reached(
         debug_assert_eq!(chunk.state, ChunkState::Present, "a closure holds present chunks only");
         let counter = match (chunk.kind.is_node(), chunk.class) {
             (true, _) => &mut part.node_bytes,
+            (false, FrameClass::Changed) if before_baseline => &mut part.initial_bytes,
             (false, FrameClass::Changed) => &mut part.changed_bytes,
             (false, FrameClass::Relaid) => &mut part.relaid_bytes,
             (false, FrameClass::Reseed) => &mut part.reseed_bytes,

@@ -2,7 +2,7 @@
 //!
 //! It corrects nothing: a counter that is wrong is a defect that a person must see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::id::SourceId;
 use common::keys::ChunkKind;
@@ -22,7 +22,8 @@ use crate::session::record::add_first_reached;
 /// [`SessionError::Catalog`].
 pub fn recount(catalog: &Catalog) -> Result<Vec<String>, SessionError> {
     catalog.at_once(|catalog| {
-        let mut counts = Recount { catalog, reached: RoaringBitmap::new(), days: BTreeMap::new(), wrong: Vec::new() };
+        let (reached, with_baseline, days, wrong) = Default::default();
+        let mut counts = Recount { catalog, reached, with_baseline, days, wrong };
         let mut newest: BTreeMap<SourceId, (u64, RoaringBitmap)> = BTreeMap::new();
         for snapshot in catalog.snapshots()? {
             let found = counts.snapshot(&snapshot)?;
@@ -41,6 +42,7 @@ pub fn recount(catalog: &Catalog) -> Result<Vec<String>, SessionError> {
 struct Recount<'a> {
     catalog: &'a Catalog,
     reached: RoaringBitmap,
+    with_baseline: BTreeSet<SourceId>,
     days: BTreeMap<String, [u64; 4]>,
     wrong: Vec<String>,
 }
@@ -51,9 +53,13 @@ impl Recount<'_> {
         let first_reached = &found - &self.reached;
         self.reached |= &found;
         let mut part = ServerPart::default();
-        add_first_reached(self.catalog, &first_reached, &mut part)?;
+        let before_baseline = !self.with_baseline.contains(&snapshot.source);
+        add_first_reached(self.catalog, &first_reached, before_baseline, &mut part)?;
+        if snapshot.server.first {
+            self.with_baseline.insert(snapshot.source);
+        }
         let sums = |part: &ServerPart| [part.changed_bytes, part.relaid_bytes, part.reseed_bytes, part.node_bytes];
-        if sums(&part) != sums(&snapshot.server) {
+        if sums(&part) != sums(&snapshot.server) || part.initial_bytes != snapshot.server.initial_bytes {
             self.wrong.push(format!("bytes first reached by snapshot {}", snapshot.session));
         }
         let mut reachable_bytes = 0;
