@@ -113,7 +113,8 @@ impl Remote {
     /// Any [`RemoteError`].
     pub async fn sources(&self) -> Result<Vec<SourceInfo>, RemoteError> {
         let reply = unary(self.restore_client().sources(self.request(v1::SourcesRequest {}))).await?;
-        reply.sources.into_iter().map(source_info).collect()
+        // A source on the order form that no machine was set up for has no scope, and nothing to read.
+        reply.sources.into_iter().filter(|source| !source.scope.is_empty()).map(source_info).collect()
     }
 
     /// Days with snapshots of one source, or of all, newest first.
