@@ -4,15 +4,24 @@
 
 mod backup;
 mod browse;
+mod churn;
 mod command_line;
 mod crafted;
 mod daily;
+mod damage;
 mod hostile;
+mod identical;
+mod killed;
+mod ledger;
 mod loop_disk;
 mod oddities;
 mod oracle;
+mod power_cut;
+mod process;
 mod restore;
 mod setup;
 mod site;
+mod two_sessions;
 mod verify;
 mod whole;
+mod world;

@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, makedev, mknodat, utimensat};
 
-/// Makes the tree at `root`, which must not exist.
+/// Makes the tree at `root`, a folder that is empty or does not exist.
 pub fn make(root: &Path) {
-    fs::create_dir(root).unwrap();
+    fs::create_dir_all(root).unwrap();
     names(&folder(root, "names"));
     sizes(&folder(root, "sizes"));
     links(&folder(root, "links"));

@@ -1,0 +1,284 @@
+//! A provider and a customer in a scratch folder: `dobaas-server` serving over TLS on loopback, a subscription made with
+//! `dobaas-admin`, a machine set up with `dobaas` and backed up with it.
+//!
+//! Everything goes through the command lines, as people use them.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::{Ended, Running, program};
+
+const OPERATOR: &str = "exploitant";
+const OPERATOR_PASSWORD: &str = "phrase de l'exploitant";
+const PERSON: &str = "anna";
+const PERSON_PASSWORD: &str = "phrase de la cliente";
+const PASSPHRASE: &str = "une phrase secrète assez longue";
+/// Sources on the order form; each machine reads one.
+const SOURCES: [&str; 2] = ["premier", "second"];
+
+/// What a run that got its receipt says of itself.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    pub snapshot: String,
+    pub receipt: String,
+    pub changed_bytes: u64,
+    pub read_bytes: u64,
+    pub laid_bytes: u64,
+}
+
+/// A machine of the customer, with its state and its one source.
+pub struct Machine {
+    folder: PathBuf,
+    source_name: &'static str,
+    secrets: PathBuf,
+    url: String,
+    fingerprint: String,
+}
+
+/// The provider's server and the first machine. Everything ends and goes with it.
+pub struct World {
+    server: Option<Running>,
+    server_folder: PathBuf,
+    machine: Machine,
+    scratch: TempDir,
+}
+
+impl World {
+    /// A server in the scratch folder, one machine, nothing backed up.
+    pub fn new() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let server = scratch.path().join("server");
+        Self::make(scratch, server)
+    }
+
+    /// The same with the server's folder elsewhere.
+    pub fn with_server_in(folder: &Path) -> Self {
+        Self::make(tempfile::tempdir().unwrap(), folder.to_owned())
+    }
+
+    fn make(scratch: TempDir, server_folder: PathBuf) -> Self {
+        let secrets = scratch.path().join("secrets");
+        std::fs::create_dir(&secrets).unwrap();
+        for (name, secret) in [("operator", OPERATOR_PASSWORD), ("person", PERSON_PASSWORD), ("passphrase", PASSPHRASE)]
+        {
+            std::fs::write(secrets.join(name), secret).unwrap();
+        }
+        // The port stays the same when the server is started again: agents know it.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let made = Ended::of(
+            Command::new(program("dobaas-server"))
+                .args(["--json", "init", "--site", "Essai", "--operator", OPERATOR, "--listen"])
+                .arg(format!("127.0.0.1:{port}"))
+                .arg(&server_folder),
+        );
+        let made = made.expect(&[0]).document();
+        std::fs::write(secrets.join("operator-default"), text(&made, "default_password")).unwrap();
+        let machine = Machine {
+            folder: scratch.path().join("machine-1"),
+            source_name: SOURCES[0],
+            secrets,
+            url: format!("https://127.0.0.1:{port}"),
+            fingerprint: text(&made, "fingerprint"),
+        };
+        let mut world = Self { scratch, server: None, server_folder, machine };
+        world.start_server();
+        world.order();
+        world.enroll(&world.machine);
+        world
+    }
+
+    /// Starts the server and waits until it listens.
+    pub fn start_server(&mut self) {
+        let server = Running::start(Command::new(program("dobaas-server")).arg("serve").arg(&self.server_folder));
+        if server.line_with("listening").is_none() {
+            panic!("the server does not start: {}", server.wait().stderr);
+        }
+        self.server = Some(server);
+    }
+
+    /// `kill -9`.
+    pub fn kill_server(&mut self) {
+        let ended = self.server.take().unwrap().kill();
+        assert!(!ended.stderr.contains("panicked at"), "{}", ended.stderr);
+    }
+
+    /// Stops the server as a service manager does.
+    pub fn stop_server(&mut self) {
+        self.server.take().unwrap().stop().expect(&[0]);
+    }
+
+    /// The server's own command of this name, on its folder.
+    pub fn server_command(&self, name: &str) -> Ended {
+        Ended::of(Command::new(program("dobaas-server")).arg(name).arg(&self.server_folder))
+    }
+
+    /// The object store.
+    pub fn store(&self) -> PathBuf {
+        self.server_folder.join("store")
+    }
+
+    /// Keeps a copy of the stopped server's folder.
+    pub fn keep(&self) {
+        self.copy(&self.server_folder, &self.scratch.path().join("kept"));
+    }
+
+    /// Puts the stopped server's folder back as it was kept.
+    pub fn put_back(&self) {
+        std::fs::remove_dir_all(&self.server_folder).unwrap();
+        self.copy(&self.scratch.path().join("kept"), &self.server_folder);
+    }
+
+    fn copy(&self, from: &Path, to: &Path) {
+        assert!(self.server.is_none(), "the server runs");
+        Ended::of(Command::new("cp").arg("-a").args([from, to])).expect(&[0]);
+    }
+
+    /// A place for files of the proof.
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// The first machine.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// One more machine, with the second source of the order form.
+    pub fn second_machine(&self) -> Machine {
+        let first = &self.machine;
+        let machine = Machine {
+            folder: self.scratch.path().join("machine-2"),
+            source_name: SOURCES[1],
+            secrets: first.secrets.clone(),
+            url: first.url.clone(),
+            fingerprint: first.fingerprint.clone(),
+        };
+        self.enroll(&machine);
+        machine
+    }
+
+    /// The order form, with the operator's first login and the person's account.
+    fn order(&self) {
+        let secret = |name: &str| self.machine.secrets.join(name);
+        let (password, new_password) = (secret("operator-default"), secret("operator"));
+        let mut login = self.admin(&["login", "--identifier", OPERATOR]);
+        login.args(["--server", &self.machine.url, "--fingerprint", &self.machine.fingerprint]);
+        login.arg("--password-file").arg(password).arg("--new-password-file").arg(new_password);
+        Ended::of(&mut login).expect(&[0]);
+        let sources = SOURCES.map(|name| format!("--source=files:{name}"));
+        for command in [
+            &["customer", "create", "C1", "Société d'essai"][..],
+            &[
+                "subscription",
+                "create",
+                "BC1",
+                "--customer=C1",
+                "--volume=100Go",
+                "--history=30",
+                &sources[0],
+                &sources[1],
+            ],
+        ] {
+            Ended::of(&mut self.admin(command)).expect(&[0]);
+        }
+        let account = ["account", "create", PERSON, "--subscription=BC1", "--role=admin"];
+        let account = Ended::of(&mut self.admin(&account)).expect(&[0]).document();
+        std::fs::write(secret("person-default"), text(&account, "default_password")).unwrap();
+    }
+
+    fn admin(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program("dobaas-admin"));
+        command.arg("--json").arg("--state").arg(self.scratch.path().join("admin")).args(arguments);
+        command
+    }
+
+    /// Sets up a machine without anybody at it: a one-use token, the passphrase from a file.
+    fn enroll(&self, machine: &Machine) {
+        let token = Ended::of(&mut self.admin(&["agent", "token", "BC1"])).expect(&[0]).document();
+        let path = machine.secrets.join("token");
+        std::fs::write(&path, text(&token, "token")).unwrap();
+        std::fs::create_dir_all(machine.source()).unwrap();
+        let mut setup = machine.agent(&["setup", "--source", machine.source_name]);
+        setup.args(["--server", &machine.url, "--fingerprint", &machine.fingerprint]);
+        setup.arg("--path").arg(machine.source()).arg("--token-file").arg(path);
+        setup.arg("--passphrase-file").arg(machine.secrets.join("passphrase"));
+        setup.arg("--recovery-key-out").arg(machine.folder.join("recovery-key"));
+        Ended::of(&mut setup).expect(&[0]);
+    }
+}
+
+impl Machine {
+    /// What is backed up; the proof makes it.
+    pub fn source(&self) -> PathBuf {
+        self.folder.join("source")
+    }
+
+    fn agent(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program("dobaas"));
+        command.env_remove("DOBAAS_CONFIG").arg("--json").arg("--state").arg(self.folder.join("state")).args(arguments);
+        command
+    }
+
+    /// One run.
+    pub fn backup(&self) -> Ended {
+        self.start_backup().wait()
+    }
+
+    /// Starts a run.
+    pub fn start_backup(&self) -> Running {
+        Running::start(&mut self.agent(&["backup"]))
+    }
+
+    /// Restores the source as a snapshot has it, with everything that needs a flag, to a new folder; read it at
+    /// [`Self::restored`].
+    pub fn restore(&self, snapshot: &str, target: &Path) -> Ended {
+        let mut command = self.agent(&["restore", "--devices", "--privileges", "--source", self.source_name]);
+        command.args(["--at", snapshot, "--identifier", PERSON]);
+        let (default, own) = (self.secrets.join("person-default"), self.secrets.join("person"));
+        if default.exists() {
+            command.arg("--password-file").arg(&default).arg("--new-password-file").arg(own);
+        } else {
+            command.arg("--password-file").arg(own);
+        }
+        command
+            .arg("--passphrase-file")
+            .arg(self.secrets.join("passphrase"))
+            .arg("--to")
+            .arg(target)
+            .arg(self.source());
+        let ended = Ended::of(&mut command);
+        if ended.code() != 12 && default.exists() {
+            std::fs::remove_file(default).unwrap();
+        }
+        ended
+    }
+
+    /// Where [`Self::restore`] puts the source below its target.
+    pub fn restored(&self, target: &Path) -> PathBuf {
+        target.join("source")
+    }
+}
+
+impl Committed {
+    /// What a run says in its summary.
+    pub fn of(ended: &Ended) -> Self {
+        let summary =
+            ended.events().into_iter().find(|event| event["event"] == "summary").expect("a run ends with a summary");
+        let number = |name: &str| summary[name].as_u64().unwrap();
+        Self {
+            snapshot: text(&summary, "snapshot"),
+            receipt: text(&summary, "receipt"),
+            changed_bytes: number("changed_bytes"),
+            read_bytes: number("read_bytes"),
+            laid_bytes: number("laid_bytes"),
+        }
+    }
+}
+
+fn text(document: &Value, name: &str) -> String {
+    document[name].as_str().unwrap_or_else(|| panic!("no {name} in {document}")).to_owned()
+}
