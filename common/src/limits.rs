@@ -255,6 +255,8 @@ pub const VERIFY_BUFFER_BYTES: usize = 64 << 20;
 /// Plain bytes that `dump` holds at once.
 pub const DUMP_WINDOW_BYTES: u64 = 32 << 20;
 
+/// Bytes that a restore writes between two early syncs of its target.
+pub const RESTORE_FLUSH_BYTES: u64 = 256 << 20;
 /// Share of the disk, in per cent, kept free for the catalog, upkeep and audit.
 pub const RESERVE_PERCENT: u64 = 2;
 /// Smallest reserve, in bytes.

@@ -13,6 +13,7 @@
 
 pub mod dump;
 pub mod fetch;
+mod flush;
 mod folders;
 mod late;
 pub mod meta;
@@ -38,6 +39,7 @@ use common::tree::path::EntryKey;
 use parking_lot::Mutex;
 
 use fetch::{FetchError, Fetcher, FrameSource};
+use flush::{FlushCounter, flush_when_due};
 use folders::Handles;
 use late::Finisher;
 use meta::{Accounts, MetaRules};
@@ -132,13 +134,21 @@ pub fn restore(
     let fetcher = Fetcher { source: snapshot.frames, unlock: snapshot.unlock, threads: options.threads, stop };
     let mut planner = Planner::new(snapshot.root, options, &fetcher, &writer);
     planner.nothing_stands = absent;
-    let result = fill(&mut planner, &fetcher, &writer);
+    let (result, flushed) = std::thread::scope(|scope| {
+        let (counter, dues) = FlushCounter::new();
+        let target = &target;
+        let flusher = scope.spawn(move || flush_when_due(target, &dues));
+        let result = fill(&mut planner, &fetcher, &writer, &counter);
+        drop(counter);
+        (result, flusher.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())))
+    });
     let mut handles = Handles::default();
     writer.clear_away(&mut handles);
     if let Some(error) = writer.fatal.lock().take() {
         return Err(RestoreError::Disk(error));
     }
     result?;
+    flushed.map_err(RestoreError::Sync)?;
     if !stop.load(Ordering::Relaxed) && !options.dry_run {
         let (late, made) = (std::mem::take(&mut planner.late), std::mem::take(&mut planner.made));
         let finisher = Finisher { writer: &writer, overwrite: options.overwrite };
@@ -155,7 +165,12 @@ pub fn restore(
 }
 
 /// Walks, fetches and writes all files.
-fn fill(planner: &mut Planner<'_>, fetcher: &Fetcher<'_>, writer: &FileWriter<'_>) -> Result<(), RestoreError> {
+fn fill(
+    planner: &mut Planner<'_>,
+    fetcher: &Fetcher<'_>,
+    writer: &FileWriter<'_>,
+    counter: &FlushCounter,
+) -> Result<(), RestoreError> {
     let mut walked = Ok(());
     fetcher.run(
         |submit| walked = planner.walk(submit),
@@ -163,6 +178,7 @@ fn fill(planner: &mut Planner<'_>, fetcher: &Fetcher<'_>, writer: &FileWriter<'_
             let mut handles = Handles::default();
             move |window: &Arc<Window>, id: &ChunkId, plain: Result<Plain, ChunkFailure>| {
                 place(writer, &mut handles, (window, id), &plain);
+                counter.add(plain.map_or(0, |plain| plain.bytes.len() as u64));
             }
         },
     )?;

@@ -1,6 +1,6 @@
 //! Logins: tokens of people and operators, known by their digests only.
 //!
-//! Invariant: a login ends [`LOGIN_TOKEN_S`] after its last use; the use is written at most every [`TOUCH_S`], so a token may
+//! Invariant: a login ends [`LOGIN_TOKEN_S`] after its last use; the use is written at most every `TOUCH_S`, so a token may
 //! end that much earlier and never later.
 
 use common::limits::LOGIN_TOKEN_S;

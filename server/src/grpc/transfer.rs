@@ -5,7 +5,7 @@
 //!                                   │ Have, Refused                     │ writer's thread, may not block
 //!                                   └────────► replies ◄── forwarder ◄──┘ newest acknowledged number
 //! ```
-//! Staging goes on while a durable point is made; at most [`POINTS_IN_FLIGHT_MAX`] wait, so what is staged and not durable is
+//! Staging goes on while a durable point is made; at most `POINTS_IN_FLIGHT_MAX` wait, so what is staged and not durable is
 //! bounded per stream. Acknowledgements are cumulative, so only the newest is kept for a slow agent.
 //!
 //! Invariant: I9 — each channel has a bound, and a full one stops the network by flow control.
