@@ -79,7 +79,7 @@ struct SummaryEvent<'a> {
 /// Runs `backup`.
 pub fn run(args: &BackupArgs, context: &Context) -> Result<Exit, CliError> {
     let mut identity = context.identity()?;
-    let remote = context.connect(&identity.address, Some(identity.token.clone()))?;
+    let remote = context.connect_patiently(&identity.address, &identity.token)?;
     follow_keyring(&mut identity, &remote, context)?;
     let mut sets = context.wait(remote.sets())?.sets;
     sets.retain(|set| set.agent == identity.agent && args.source.as_ref().is_none_or(|name| *name == set.name));

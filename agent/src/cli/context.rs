@@ -13,6 +13,7 @@ use super::failure::CliError;
 use super::output::Output;
 use super::secret::Prompt;
 use crate::config::{Config, DEFAULT_LOCATION};
+use crate::remote::retry::{Backoff, retry};
 use crate::remote::{Address, Remote, RemoteError, Token};
 use crate::state::identity::Identity;
 
@@ -72,6 +73,15 @@ impl Context {
     /// Any [`RemoteError`].
     pub fn connect(&self, address: &Address, credential: Option<Token>) -> Result<Remote, RemoteError> {
         self.wait(Remote::connect(address, credential))
+    }
+
+    /// A connection to a server that may be starting or cut off for a moment: attempted again for about half a minute.
+    ///
+    /// # Errors
+    /// The last [`RemoteError`].
+    pub fn connect_patiently(&self, address: &Address, credential: &Token) -> Result<Remote, RemoteError> {
+        let backoff = Backoff::new(u64::from_le_bytes(self.random()));
+        self.wait(retry(backoff, async || Remote::connect(address, Some(credential.clone())).await))
     }
 
     /// Waits for a call.
