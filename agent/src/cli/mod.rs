@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 use clap::FromArgMatches;
 use common::text::{Lang, Spaces, Texts};
+use tokio::signal::unix::{SignalKind, signal};
 
 use args::{Cli, Command};
 use context::Context;
@@ -196,6 +197,11 @@ fn until_interrupted(command: Command, context: Context) -> Result<Exit, CliErro
     let runtime = context.runtime.clone();
     let terminal = rustix::termios::tcgetattr(std::io::stdin()).ok();
     let (sender, receiver) = tokio::sync::oneshot::channel();
+    // Before the command begins: a Ctrl-C at its first question must find somebody listening.
+    let interruption = {
+        let _context = runtime.enter();
+        interruption()
+    };
     std::thread::Builder::new().name("command".into()).spawn(move || {
         // The receiver is gone only when the program is ending.
         let _ = sender.send(execute(command, &context));
@@ -203,7 +209,7 @@ fn until_interrupted(command: Command, context: Context) -> Result<Exit, CliErro
     runtime.block_on(async {
         tokio::select! {
             outcome = receiver => outcome.unwrap_or_else(|_| Err(CliError::new(Exit::Failed, "cli-crashed"))),
-            () = interruption() => {
+            () = interruption => {
                 if let Some(state) = terminal {
                     // A prompt may have switched the echo off.
                     let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &state);
@@ -214,15 +220,17 @@ fn until_interrupted(command: Command, context: Context) -> Result<Exit, CliErro
     })
 }
 
-async fn interruption() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Listens for Ctrl-C and termination from this call on; ends at the first of them. Needs the runtime's context.
+fn interruption() -> impl Future<Output = ()> {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     }
 }
 
