@@ -125,7 +125,7 @@ proptest! {
         let extents: Vec<_> = (0..count).map(|at| extent(at, 1 + mix(at) % 9)).collect();
         let size = extents.iter().map(|extent| extent.bytes).sum();
         let Content::Layers(layers) = write(&mut forest, &extents) else { panic!("over 64 extents that do not touch") };
-        let good = read(&forest, &Content::Layers(layers.clone()), size, 0).unwrap();
+        let good = Content::Layers(layers.clone());
         let root = forest.nodes[&layers[0].root].clone();
         for flip in flips {
             let mut wrong = root.clone();
@@ -136,7 +136,9 @@ proptest! {
             let cut = forest.add(wrong);
             for root in [whole, cut] {
                 let content = Content::Layers(vec![Layer { root, extents: count }]);
-                prop_assert!(read(&forest, &content, size, 0).ok().as_ref() != Some(&good), "byte {at}");
+                // A last extent that became longer shows only behind the end: a file may have been truncated.
+                let differs = |size| read(&forest, &content, size, 0).ok() != read(&forest, &good, size, 0).ok();
+                prop_assert!(differs(size) || differs(size + 1), "byte {at}");
             }
         }
     }
