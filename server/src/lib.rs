@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod catalog;
 pub mod cli;
@@ -20,6 +21,7 @@ pub mod identity;
 pub mod keyrings;
 pub mod listen;
 pub mod lookups;
+pub mod monitor;
 pub mod session;
 pub mod setup;
 pub mod store;

@@ -53,7 +53,7 @@ const AGENTS: Access = Access::Only { person: None, agent: true, operator: None,
 const INSTALLERS: Access = Access::Only { person: Some(Role::Admin), agent: false, operator: None, enrolment: true };
 
 /// Every call, by service and method.
-const TABLE: [(&str, &str, Access); 35] = [
+const TABLE: &[(&str, &str, Access)] = &[
     ("dobaas.v1.Account", "Login", Access::Open),
     ("dobaas.v1.Account", "Logout", Access::OwnLogin),
     ("dobaas.v1.Account", "ChangePassword", Access::OwnLogin),

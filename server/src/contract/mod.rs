@@ -2,7 +2,14 @@
 
 pub mod backup_set;
 pub mod calendar;
+pub mod guards;
+pub mod hold;
+pub mod late;
 pub mod location;
 pub mod order_form;
 pub mod quota;
+pub mod reevaluation;
+pub mod retention;
+pub mod service;
+pub mod term;
 pub mod terms;

@@ -10,7 +10,11 @@ use super::ControlError;
 /// Marks the file as a control store ("DBct").
 const APPLICATION_ID: i64 = 0x4442_6374;
 
-const VERSIONS: [&str; 1] = ["
+/// The lists of each version, one per area.
+const VERSIONS: [&[&str]; 1] = [&[BASE]];
+
+/// Customers, subscriptions, accounts, agents, sets and the audit trail.
+const BASE: &str = "
 CREATE TABLE customer (
   reference TEXT NOT NULL PRIMARY KEY,
   name TEXT NOT NULL,
@@ -97,7 +101,7 @@ CREATE TABLE audit (
 CREATE INDEX audit_of_subscription ON audit (subscription, number);
 CREATE TRIGGER audit_is_append_only_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
 CREATE TRIGGER audit_is_append_only_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
-"];
+";
 
 /// Sets the connection up for durable commits.
 pub(super) fn configure(connection: &Connection) -> Result<(), ControlError> {
@@ -117,7 +121,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), ControlError> {
     if (version > 0 && application != APPLICATION_ID) || version > VERSIONS.len() {
         return Err(ControlError::UnknownVersion { version, newest: VERSIONS.len() });
     }
-    for statements in &VERSIONS[version..] {
+    for statements in VERSIONS[version..].iter().copied().flatten() {
         transaction.execute_batch(statements)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -1,0 +1,3 @@
+//! What the server shows of itself: alarms and metrics.
+
+pub mod alarm;
