@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::contract::calendar::day_of;
-use crate::contract::quota::{Rate, SourceShare};
+use crate::contract::quota::{Level, Rate, SourceShare, level};
 use crate::contract::terms::{State, Terms};
 use crate::grpc::blocking::{agent, id, optional_id, run};
 use crate::grpc::failure::of_session;
@@ -168,18 +168,32 @@ pub fn day_use(subscriptions: &Subscriptions, open: &Subscription, terms: &Terms
         Ok((line, catalog.baseline_bytes()?))
     })?;
     let rate = Rate { per_mille: terms.per_mille, min_daily_allowance_bytes: 0 };
+    let shares = [SourceShare { baseline_bytes, days: 1 }];
+    let counted_bytes = line.changed_bytes.max(line.relaid_bytes);
+    let state = match level(rate, counted_bytes, &shares) {
+        Level::NotStarted => v1::DayState::NotStarted,
+        Level::Inside => v1::DayState::Inside,
+        Level::Above80 => v1::DayState::Near,
+        Level::Over => v1::DayState::Over,
+    };
     Ok(v1::DayUse {
+        since: day.clone(),
         day,
         changed_bytes: line.changed_bytes,
         relaid_bytes: line.relaid_bytes,
         reseed_bytes: line.reseed_bytes,
         uncommitted_bytes: account.uncommitted.data_bytes,
-        allowed_bytes: rate.allowed_bytes(&[SourceShare { baseline_bytes, days: 1 }]),
+        allowed_bytes: rate.allowed_bytes(&shares),
         baseline_bytes,
         contracted_bytes: terms.contracted_bytes,
         used_bytes: account.used_bytes,
         hard_volume_bytes: terms.hard_volume_bytes,
         per_mille: terms.per_mille,
+        counted_bytes,
+        policy: v1::ChangePolicy::Flag.into(),
+        state: state.into(),
+        days: 1,
+        contact: terms.contact.clone(),
     })
 }
 
