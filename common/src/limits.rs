@@ -189,6 +189,10 @@ pub const REQUESTS_PER_SECOND_MAX: u32 = 500;
 pub const SESSION_EXPIRY_S: i64 = 86_400;
 /// Pause between two searches for sessions left alone, in milliseconds.
 pub const SESSION_CHECK_MS: u64 = 600_000;
+/// Pause between two searches for upkeep jobs that are due, in milliseconds.
+pub const UPKEEP_CHECK_MS: u64 = 60_000;
+/// Upkeep jobs at once, of different subscriptions.
+pub const UPKEEP_JOBS_MAX: usize = 2;
 /// Times that an agent lays missing chunks again before it reads everything.
 pub const MISSING_ROUNDS_MAX: usize = 2;
 

@@ -11,6 +11,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::KeyPair;
 use common::limits::{
     RENEWAL_CHECK_MS, SESSION_CHECK_MS, SMALL_MESSAGE_BYTES_MAX, STREAM_MESSAGE_BYTES_MAX, UNARY_MESSAGE_BYTES_MAX,
+    UPKEEP_CHECK_MS, UPKEEP_JOBS_MAX,
 };
 use proto::v1::account_server::AccountServer;
 use proto::v1::admin_server::AdminServer;
@@ -43,6 +44,7 @@ use crate::lookups;
 use crate::store::objects::Objects;
 use crate::subscriptions::{Settings, Subscriptions};
 use crate::tls::Certificates;
+use crate::upkeep::jobs::{Jobs, Spec};
 
 /// Name of the control store in the server's folder.
 pub const CONTROL_FILE: &str = "control.db";
@@ -80,6 +82,7 @@ pub struct Running {
     control: Arc<Control>,
     stop: watch::Sender<Stop>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    workers: Workers,
 }
 
 impl Running {
@@ -108,7 +111,9 @@ impl Running {
             *stop = (*stop).max(Stop::Accepting);
             serving
         });
-        Ok(self.serving.await??)
+        let served = self.serving.await?;
+        self.workers.join().await?;
+        Ok(served?)
     }
 }
 
@@ -133,10 +138,12 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     let fingerprint = identity.fingerprint();
     let renewal = Renewal { identity, certificates, names: config.names.clone(), environment: environment.clone() };
     tokio::spawn(renewal.run(stopped.clone()));
+    let jobs = Arc::new(Jobs::new(control.clone(), subscriptions.clone(), jobs())?);
+    let workers = Workers::start(jobs)?;
     tokio::spawn(upkeep(subscriptions, stopped));
     let ended = stop.clone();
     let serving = tokio::spawn(async move { serve(router, &authenticator, connections, ended).await });
-    Ok(Running { address, fingerprint, control, stop, serving })
+    Ok(Running { address, fingerprint, control, stop, serving, workers })
 }
 
 /// The storage engine of `folder`; nothing is opened yet. Staging lies beside the objects: a rename makes a pack of it.
@@ -201,6 +208,43 @@ impl Parts<'_> {
             .with(ServerServer::new(server).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(health.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .finish())
+    }
+}
+
+/// The upkeep jobs of this server.
+fn jobs() -> Vec<Spec> {
+    Vec::new()
+}
+
+/// The threads that run upkeep jobs; they end when this is dropped.
+struct Workers {
+    jobs: Arc<Jobs>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Workers {
+    fn start(jobs: Arc<Jobs>) -> std::io::Result<Self> {
+        let start = |_| {
+            let jobs = jobs.clone();
+            let work = move || jobs.work(Duration::from_millis(UPKEEP_CHECK_MS));
+            std::thread::Builder::new().name("upkeep".into()).spawn(work)
+        };
+        let threads = (0..UPKEEP_JOBS_MAX).map(start).collect::<Result<_, _>>()?;
+        Ok(Self { jobs, threads })
+    }
+
+    async fn join(mut self) -> anyhow::Result<()> {
+        self.jobs.close();
+        let threads = std::mem::take(&mut self.threads);
+        // A job that panicked was reported by its runner.
+        let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
+        Ok(tokio::task::spawn_blocking(join).await?)
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.jobs.close();
     }
 }
 

@@ -50,6 +50,10 @@ pub enum Action {
     PutSet,
     /// The keyring has a further generation.
     AppendKeyring,
+    /// Upkeep was paused.
+    PauseUpkeep,
+    /// Upkeep goes on.
+    ResumeUpkeep,
 }
 
 impl Action {
@@ -70,6 +74,8 @@ impl Action {
             Self::SetAgentRestore => "set_agent_restore",
             Self::PutSet => "put_set",
             Self::AppendKeyring => "append_keyring",
+            Self::PauseUpkeep => "pause_upkeep",
+            Self::ResumeUpkeep => "resume_upkeep",
         }
     }
 }

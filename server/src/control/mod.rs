@@ -13,6 +13,7 @@ pub mod logins;
 mod schema;
 pub mod sets;
 pub mod subscriptions;
+pub mod upkeep;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;

@@ -11,7 +11,7 @@ use super::ControlError;
 const APPLICATION_ID: i64 = 0x4442_6374;
 
 /// The lists of each version, one per area.
-const VERSIONS: [&[&str]; 1] = [&[BASE]];
+const VERSIONS: [&[&str]; 1] = [&[BASE, super::upkeep::TABLES]];
 
 /// Customers, subscriptions, accounts, agents, sets and the audit trail.
 const BASE: &str = "

@@ -2,7 +2,9 @@
 //!
 //! Nothing here removes a stored object.
 
+pub mod jobs;
 pub mod quarantine;
 pub mod rebuild;
 pub mod recount;
 pub mod scrub;
+pub mod token;

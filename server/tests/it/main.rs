@@ -13,6 +13,7 @@ mod harness;
 mod honest;
 mod hostile;
 mod isolation;
+mod jobs;
 mod line;
 mod malformed;
 mod recovery;
