@@ -20,7 +20,9 @@ use common::pack::FrameClass;
 use common::stored::SnapshotKind;
 use server::clock::{Clock, Random};
 use server::contract::location::Location;
-use server::contract::terms::{State, Terms, TermsSource};
+use server::contract::quota::Policy;
+use server::contract::retention::History;
+use server::contract::terms::{Terms, TermsSource};
 use server::session::check::ReceivedFrame;
 use server::session::error::SessionError;
 use server::session::live::LiveSession;
@@ -124,9 +126,15 @@ fn settings(root: &Path) -> Settings {
             contracted_bytes: 1 << 40,
             hard_volume_bytes: 1 << 40,
             per_mille: 2,
-            history_days: 30,
+            min_daily_allowance_bytes: 0,
+            policy: Policy::Flag,
+            history: History { days: 30, thinning: Vec::new() },
+            period_h: 24,
+            tolerance_h: 2,
             sources: vec![TermsSource { source: SOURCE, name: "bench".into() }],
-            state: State::Active,
+            suspensions: Vec::new(),
+            maintenance: Vec::new(),
+            ended_at: None,
             contact: String::new(),
         }))
     };

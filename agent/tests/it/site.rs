@@ -13,8 +13,8 @@ use server::auth::principal::Role;
 use server::auth::token::{TokenKind, make};
 use server::config::{Config, Settings};
 use server::contract::location::Location;
-use server::contract::order_form::{KeyMode, OrderForm, OrderedSource};
-use server::contract::terms::State;
+use server::contract::order_form::{OrderForm, OrderedSource};
+use server::contract::retention::History;
 use server::control::accounts::{Account, Standing};
 use server::control::agents::Enrolment;
 use server::control::audit::Trace;
@@ -75,21 +75,14 @@ impl Site {
             reference: "BC-2026-001".into(),
             customer: "C1".into(),
             contracted_bytes: 100_000_000_000,
-            history_days: 400,
-            per_mille: 0,
-            hard_volume_bytes: 0,
-            key_mode: KeyMode::CustomerHeld,
+            history: History { days: 400, thinning: Vec::new() },
             sources: vec![OrderedSource { name: SOURCE.into(), kind: SourceKind::Files }],
             contact: "01 02 03 04 05".into(),
+            ..OrderForm::default()
         };
         let source = Source { source: SourceId::new([7; 16]), name: SOURCE.into(), kind: SourceKind::Files };
-        let subscription = Subscription {
-            subscription: self.subscription,
-            form: form.complete().unwrap(),
-            sources: vec![source],
-            state: State::Active,
-            created_at_ns: trace.at_ns,
-        };
+        let form = form.complete().unwrap();
+        let subscription = Subscription::new(self.subscription, form, vec![source], trace.at_ns);
         control.create_subscription(&subscription, &trace).unwrap();
         let hash = password::hash(self.default_password.as_bytes(), &[9; 16]).unwrap();
         let account = Account {

@@ -73,13 +73,16 @@ error-quota-exceeded = Refused: { $limit ->
     [none] Call your provider.
    *[other] Call your provider: { $contact }.
 }
-error-suspended = The subscription is suspended{ $reason ->
-    [none] {""}
-   *[other] {" "}({ $reason })
+error-suspended = { $reason ->
+    [ended] The subscription has ended: no new backup is accepted, nothing is deleted, restores stay possible
+    [unpaid] The subscription is suspended for unpaid bills: no new backup is accepted, nothing is deleted, restores stay possible
+    [security] The subscription is suspended for security: backups and restores are closed, nothing is deleted
+    [authority_request] The subscription is suspended at the request of an authority: backups and restores are closed, nothing is deleted
+   *[other] The subscription is suspended: no new backup is accepted, nothing is deleted
 }{ $until ->
     [none] {""}
-   *[other] {" "}until { $until }
-}: no new backup is accepted, nothing is deleted. Call your provider.
+   *[other] {" "}(until { $until })
+}. Call your provider.
 error-maintenance = The server is under maintenance{ $until ->
     [none] {""}
    *[other] {" "}until { $until }

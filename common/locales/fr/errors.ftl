@@ -73,13 +73,16 @@ error-quota-exceeded = Envoi refusé : { $limit ->
     [none] Appelez votre prestataire.
    *[other] Appelez votre prestataire : { $contact }.
 }
-error-suspended = L'abonnement est suspendu{ $reason ->
-    [none] {""}
-   *[other] {" "}({ $reason })
+error-suspended = { $reason ->
+    [ended] L'abonnement est terminé : aucune nouvelle sauvegarde n'est acceptée, rien n'est supprimé, les restaurations restent possibles
+    [unpaid] L'abonnement est suspendu pour factures impayées : aucune nouvelle sauvegarde n'est acceptée, rien n'est supprimé, les restaurations restent possibles
+    [security] L'abonnement est suspendu pour raison de sécurité : sauvegardes et restaurations sont fermées, rien n'est supprimé
+    [authority_request] L'abonnement est suspendu à la demande d'une autorité : sauvegardes et restaurations sont fermées, rien n'est supprimé
+   *[other] L'abonnement est suspendu : aucune nouvelle sauvegarde n'est acceptée, rien n'est supprimé
 }{ $until ->
     [none] {""}
-   *[other] {" "}jusqu'au { $until }
-} : aucune nouvelle sauvegarde n'est acceptée, rien n'est supprimé. Appelez votre prestataire.
+   *[other] {" "}(jusqu'au { $until })
+}. Appelez votre prestataire.
 error-maintenance = Le serveur est en maintenance{ $until ->
     [none] {""}
    *[other] {" "}jusqu'au { $until }

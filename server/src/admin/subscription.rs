@@ -146,6 +146,7 @@ fn order_form(matches: &ArgMatches) -> Result<v1::OrderForm, AdminError> {
         key_mode: key_mode.into(),
         sources: sources.map(|text| ordered_source(text)).collect::<Result<_, _>>()?,
         contact: part("contact"),
+        ..v1::OrderForm::default()
     })
 }
 

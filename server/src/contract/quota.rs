@@ -5,6 +5,7 @@
 //! Invariant: integers only; exactly the allowance is inside, one byte more is over.
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use super::calendar::days_between;
 
@@ -56,9 +57,11 @@ fn weighted(shares: &[SourceShare]) -> u128 {
 }
 
 /// What happens above the allowance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Policy {
     /// Accept; mark the day `over` and the snapshot outside the guarantee.
+    #[default]
     Flag,
     /// Accept what the day allows; the rest goes on the next day.
     Defer,

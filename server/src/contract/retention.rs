@@ -7,6 +7,7 @@
 use common::id::SessionId;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::calendar::paris;
 
@@ -35,7 +36,8 @@ pub struct Suspension {
 }
 
 /// What the order form says of the history.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct History {
     /// Length, in days of 24 hours.
     pub days: u32,
@@ -44,7 +46,8 @@ pub struct History {
 }
 
 /// Keep one snapshot per period, the newest, for as long as it is younger than `days`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Thinning {
     /// The period.
     pub every: Period,
@@ -53,7 +56,8 @@ pub struct Thinning {
 }
 
 /// Civil periods of Europe/Paris.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Period {
     /// One per hour.
     Hour,

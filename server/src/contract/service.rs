@@ -19,6 +19,26 @@ pub enum SuspensionReason {
     Other,
 }
 
+impl SuspensionReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Unpaid, Self::Security, Self::AuthorityRequest, Self::Other];
+
+    /// The name used in records, on the wire and on command lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unpaid => "unpaid",
+            Self::Security => "security",
+            Self::AuthorityRequest => "authority_request",
+            Self::Other => "other",
+        }
+    }
+
+    /// The reason of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+}
+
 /// A period, open at its end if `until` is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window<Reason> {

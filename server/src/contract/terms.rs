@@ -1,6 +1,38 @@
-//! The terms of a subscription, as its order form sets them and the sessions need them.
+//! The terms of a subscription, as its order form sets them and the sessions and upkeep jobs need them.
+//!
+//! It does not change by itself: what depends on the moment is asked with the moment.
 
 use common::id::{SourceId, SubscriptionId};
+use jiff::{SignedDuration, Timestamp};
+
+use super::late::Due;
+use super::quota::{Policy, Rate};
+use super::retention::{History, Suspension};
+use super::service::{Openness, SuspensionReason, Window, openness};
+
+/// What closes backups or restores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The subscription ended.
+    Ended {
+        /// When.
+        at: Timestamp,
+    },
+    /// It is suspended.
+    Suspended {
+        /// Why.
+        reason: SuspensionReason,
+        /// Until when, if that is known.
+        until: Option<Timestamp>,
+    },
+    /// Announced maintenance is under way.
+    Maintenance {
+        /// Until when.
+        until: Timestamp,
+        /// In how many seconds to try again.
+        retry_s: u64,
+    },
+}
 
 /// A contracted source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +48,7 @@ pub struct TermsSource {
 pub enum State {
     /// It does.
     Active,
-    /// Not for the moment; restores stay open.
+    /// Not for the moment.
     Suspended,
     /// No more.
     Ended,
@@ -33,12 +65,135 @@ pub struct Terms {
     pub hard_volume_bytes: u64,
     /// Daily change, in thousandths of the first backup.
     pub per_mille: u32,
-    /// History, in days.
-    pub history_days: u32,
+    /// Floor of a day's allowance, in bytes.
+    pub min_daily_allowance_bytes: u64,
+    /// What happens above the allowance.
+    pub policy: Policy,
+    /// How long snapshots are kept.
+    pub history: History,
+    /// Hours between two complete snapshots of a source.
+    pub period_h: u32,
+    /// Hours beyond which a source is late.
+    pub tolerance_h: u32,
     /// Closed list of what may be backed up.
     pub sources: Vec<TermsSource>,
-    /// Whether backups are taken.
-    pub state: State,
+    /// Past, present and announced suspensions; they do not overlap.
+    pub suspensions: Vec<Window<SuspensionReason>>,
+    /// Past, present and announced maintenance, of the server and of this subscription.
+    pub maintenance: Vec<Window<()>>,
+    /// When it ends or ended, if that is known.
+    pub ended_at: Option<Timestamp>,
     /// Whom a refusal tells to call.
     pub contact: String,
+}
+
+impl Terms {
+    /// What is open at `now`.
+    pub fn openness(&self, now: Timestamp) -> Openness {
+        openness(&self.suspensions, &self.maintenance, now)
+    }
+
+    /// Whether backups are taken at `now`, maintenance apart.
+    pub fn state(&self, now: Timestamp) -> State {
+        if self.ended_at.is_some_and(|ended| ended <= now) {
+            State::Ended
+        } else if self.openness(now).suspended.is_some() {
+            State::Suspended
+        } else {
+            State::Active
+        }
+    }
+
+    /// Whether backups are taken at `now`: neither ended, nor suspended, nor in maintenance.
+    ///
+    /// # Errors
+    /// What closes them.
+    pub fn check_backup(&self, now: Timestamp) -> Result<(), Closed> {
+        let open = self.openness(now);
+        if let Some(ended) = self.ended_at.filter(|ended| *ended <= now) {
+            Err(Closed::Ended { at: ended })
+        } else if let Some(window) = open.suspended {
+            Err(Closed::Suspended { reason: window.reason, until: window.until })
+        } else if let Some(until) = open.maintenance_until {
+            Err(Closed::Maintenance { until, retry_s: retry_s(now, until) })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether content may be taken back at `now`. An ended subscription's may.
+    ///
+    /// # Errors
+    /// The suspension that closes restores.
+    pub fn check_restore(&self, now: Timestamp) -> Result<(), Closed> {
+        match self.openness(now) {
+            Openness { restore: false, suspended: Some(window), .. } => {
+                Err(Closed::Suspended { reason: window.reason, until: window.until })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a day may change.
+    pub fn rate(&self) -> Rate {
+        Rate { per_mille: self.per_mille, min_daily_allowance_bytes: self.min_daily_allowance_bytes }
+    }
+
+    /// How often a source is due.
+    pub fn due(&self) -> Due {
+        let hours = |hours: u32| SignedDuration::from_hours(hours.into());
+        Due { period: hours(self.period_h), tolerance: hours(self.tolerance_h) }
+    }
+
+    /// The times during which snapshots do not age.
+    pub fn pauses(&self) -> Vec<Suspension> {
+        self.suspensions.iter().map(|window| Suspension { from: window.from, until: window.until }).collect()
+    }
+}
+
+/// Whole seconds until a moment, at least one.
+fn retry_s(now: Timestamp, until: Timestamp) -> u64 {
+    u64::try_from(until.duration_since(now).as_secs()).unwrap_or_default() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_follows_the_moment() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let suspended = Window {
+            from: at("2026-11-22T03:00:00Z"),
+            until: Some(at("2026-11-23T03:00:00Z")),
+            reason: SuspensionReason::Unpaid,
+        };
+        let terms = Terms {
+            subscription: SubscriptionId::new([1; 16]),
+            contracted_bytes: 1,
+            hard_volume_bytes: 1,
+            per_mille: 2,
+            min_daily_allowance_bytes: 7,
+            policy: Policy::Flag,
+            history: History { days: 30, thinning: Vec::new() },
+            period_h: 24,
+            tolerance_h: 2,
+            sources: Vec::new(),
+            suspensions: vec![suspended],
+            maintenance: Vec::new(),
+            ended_at: Some(at("2026-12-01T00:00:00Z")),
+            contact: String::new(),
+        };
+        for (now, state) in [
+            ("2026-11-22T02:59:59Z", State::Active),
+            ("2026-11-22T03:00:00Z", State::Suspended),
+            ("2026-11-23T03:00:00Z", State::Active),
+            ("2026-12-01T00:00:00Z", State::Ended),
+        ] {
+            assert_eq!(terms.state(at(now)), state, "{now}");
+        }
+        assert_eq!(terms.due(), Due::default());
+        assert_eq!(terms.rate().min_daily_allowance_bytes, 7);
+        assert_eq!(terms.pauses().len(), 1);
+    }
 }

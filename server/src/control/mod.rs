@@ -14,6 +14,7 @@ mod schema;
 pub mod sets;
 pub mod subscriptions;
 pub mod upkeep;
+pub mod windows;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;

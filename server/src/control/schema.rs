@@ -5,13 +5,13 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::ControlError;
+use super::{ControlError, upkeep, windows};
 
 /// Marks the file as a control store ("DBct").
 const APPLICATION_ID: i64 = 0x4442_6374;
 
 /// The lists of each version, one per area.
-const VERSIONS: [&[&str]; 1] = [&[BASE, super::upkeep::TABLES]];
+const VERSIONS: [&[&str]; 1] = [&[BASE, upkeep::TABLES, windows::TABLES]];
 
 /// Customers, subscriptions, accounts, agents, sets and the audit trail.
 const BASE: &str = "
@@ -24,14 +24,11 @@ CREATE TABLE subscription (
   id BLOB NOT NULL PRIMARY KEY,
   reference TEXT NOT NULL UNIQUE,
   customer TEXT NOT NULL REFERENCES customer,
-  contracted_bytes INTEGER NOT NULL,
-  hard_volume_bytes INTEGER NOT NULL,
-  per_mille INTEGER NOT NULL,
-  history_days INTEGER NOT NULL,
-  key_mode TEXT NOT NULL,
-  contact TEXT NOT NULL,
-  state TEXT NOT NULL,
-  created_at_ns INTEGER NOT NULL
+  form TEXT NOT NULL,
+  created_at_ns INTEGER NOT NULL,
+  first_login_at_ns INTEGER,
+  commissioned_at_ns INTEGER,
+  ended_at_ns INTEGER
 ) STRICT;
 CREATE TABLE source (
   id BLOB NOT NULL PRIMARY KEY,

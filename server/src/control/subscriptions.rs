@@ -2,11 +2,16 @@
 
 use common::id::{SourceId, SubscriptionId};
 use common::source_kind::SourceKind;
+use common::text::date::moment;
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::audit::{self, Action, Event, Trace};
-use super::{Control, ControlError, integer, is_taken, unsigned};
-use crate::contract::order_form::{KeyMode, OrderForm, OrderedSource};
+use super::{Control, ControlError, is_taken, windows};
+use crate::contract::calendar::day_of;
+use crate::contract::order_form::{OrderForm, OrderedSource};
+use crate::contract::service::{SuspensionReason, Window};
+use crate::contract::term::Term;
 use crate::contract::terms::{State, Terms, TermsSource};
 
 /// A source of a subscription.
@@ -25,18 +30,75 @@ pub struct Source {
 pub struct Subscription {
     /// Its id.
     pub subscription: SubscriptionId,
-    /// What was ordered.
+    /// What was ordered, with the amendments that apply.
     pub form: OrderForm,
     /// The ordered sources with their ids, in order.
     pub sources: Vec<Source>,
-    /// Whether it takes backups.
-    pub state: State,
     /// When it was made, in nanoseconds since 1970.
     pub created_at_ns: i64,
+    /// First login of a person or enrolment of an agent, in nanoseconds since 1970.
+    pub first_login_at_ns: Option<i64>,
+    /// First complete backup, in nanoseconds since 1970.
+    pub commissioned_at_ns: Option<i64>,
+    /// When it ends or ended, in nanoseconds since 1970.
+    pub ended_at_ns: Option<i64>,
+    /// Past, present and announced suspensions.
+    pub suspensions: Vec<Window<SuspensionReason>>,
+    /// Past, present and announced maintenance, of the server and of this subscription.
+    pub maintenance: Vec<Window<()>>,
 }
 
-const COLUMNS: &str = "id, reference, customer, contracted_bytes, hard_volume_bytes, per_mille, history_days, key_mode, \
-                       contact, state, created_at_ns";
+impl Subscription {
+    /// A subscription that was just ordered.
+    pub fn new(subscription: SubscriptionId, form: OrderForm, sources: Vec<Source>, created_at_ns: i64) -> Self {
+        Self {
+            subscription,
+            form,
+            sources,
+            created_at_ns,
+            first_login_at_ns: None,
+            commissioned_at_ns: None,
+            ended_at_ns: None,
+            suspensions: Vec::new(),
+            maintenance: Vec::new(),
+        }
+    }
+
+    /// What its sessions and upkeep jobs are held to.
+    pub fn terms(&self) -> Terms {
+        let form = &self.form;
+        let source = |source: &Source| TermsSource { source: source.source, name: source.name.clone() };
+        Terms {
+            subscription: self.subscription,
+            contracted_bytes: form.contracted_bytes,
+            hard_volume_bytes: form.hard_volume_bytes,
+            per_mille: form.per_mille,
+            min_daily_allowance_bytes: form.min_daily_allowance_bytes,
+            policy: form.policy,
+            history: form.history.clone(),
+            period_h: form.period_h,
+            tolerance_h: form.tolerance_h,
+            sources: self.sources.iter().map(source).collect(),
+            suspensions: self.suspensions.clone(),
+            maintenance: self.maintenance.clone(),
+            ended_at: self.ended_at_ns.map(moment),
+            contact: form.contact.clone(),
+        }
+    }
+
+    /// Whether it takes backups at `now`.
+    pub fn state(&self, now: Timestamp) -> State {
+        self.terms().state(now)
+    }
+
+    /// Its dates and lengths.
+    pub fn term(&self) -> Term {
+        let day = |ns: Option<i64>| ns.map(|ns| day_of(moment(ns)));
+        self.form.term(day(self.first_login_at_ns), day(self.commissioned_at_ns))
+    }
+}
+
+const COLUMNS: &str = "id, form, created_at_ns, first_login_at_ns, commissioned_at_ns, ended_at_ns";
 
 impl Control {
     /// Records a checked order form and makes its subscription.
@@ -110,20 +172,7 @@ impl Control {
     /// # Errors
     /// SQLite's, or a damaged row.
     pub fn terms(&self, id: &SubscriptionId) -> Result<Option<Terms>, ControlError> {
-        Ok(self.subscription(id)?.map(|subscription| Terms {
-            subscription: subscription.subscription,
-            contracted_bytes: subscription.form.contracted_bytes,
-            hard_volume_bytes: subscription.form.hard_volume_bytes,
-            per_mille: subscription.form.per_mille,
-            history_days: subscription.form.history_days,
-            sources: subscription
-                .sources
-                .into_iter()
-                .map(|source| TermsSource { source: source.source, name: source.name })
-                .collect(),
-            state: subscription.state,
-            contact: subscription.form.contact,
-        }))
+        Ok(self.subscription(id)?.map(|subscription| subscription.terms()))
     }
 }
 
@@ -139,19 +188,13 @@ fn insert(transaction: &Transaction<'_>, subscription: &Subscription) -> Result<
     }
     transaction
         .execute(
-            &format!("INSERT INTO subscription ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"),
+            "INSERT INTO subscription (id, reference, customer, form, created_at_ns) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![
                 subscription.subscription.as_bytes(),
                 form.reference,
                 form.customer,
-                integer(form.contracted_bytes),
-                integer(form.hard_volume_bytes),
-                form.per_mille,
-                form.history_days,
-                form.key_mode.name(),
-                form.contact,
-                state_name(subscription.state),
-                subscription.created_at_ns,
+                stored(form),
+                subscription.created_at_ns
             ],
         )
         .map_err(|error| if is_taken(&error) { ControlError::Exists { what: "subscription" } } else { error.into() })?;
@@ -167,20 +210,26 @@ fn by_id(transaction: &Transaction<'_>, id: &SubscriptionId) -> Result<Option<Su
 fn subscription_of(transaction: &Transaction<'_>, row: &Row<'_>) -> Result<Subscription, ControlError> {
     let subscription = SubscriptionId::new(row.get(0)?);
     let sources = sources_of(transaction, &subscription)?;
-    let form = OrderForm {
-        reference: row.get(1)?,
-        customer: row.get(2)?,
-        contracted_bytes: unsigned("volume", row.get(3)?)?,
-        hard_volume_bytes: unsigned("volume", row.get(4)?)?,
-        per_mille: row.get(5)?,
-        history_days: row.get(6)?,
-        key_mode: KeyMode::from_name(row.get_ref(7)?.as_str().unwrap_or_default())
-            .ok_or(ControlError::Damaged { what: "key mode" })?,
-        contact: row.get(8)?,
-        sources: sources.iter().map(|source| OrderedSource { name: source.name.clone(), kind: source.kind }).collect(),
-    };
-    let state = state_of(row.get_ref(9)?.as_str().unwrap_or_default())?;
-    Ok(Subscription { subscription, form, sources, state, created_at_ns: row.get(10)? })
+    let mut form: OrderForm = serde_json::from_str(row.get_ref(1)?.as_str().unwrap_or_default())
+        .map_err(|_| ControlError::Damaged { what: "order form" })?;
+    form.sources =
+        sources.iter().map(|source| OrderedSource { name: source.name.clone(), kind: source.kind }).collect();
+    Ok(Subscription {
+        subscription,
+        form,
+        sources,
+        created_at_ns: row.get(2)?,
+        first_login_at_ns: row.get(3)?,
+        commissioned_at_ns: row.get(4)?,
+        ended_at_ns: row.get(5)?,
+        suspensions: windows::suspensions_of(transaction, &subscription)?,
+        maintenance: windows::maintenance_of(transaction, &subscription)?,
+    })
+}
+
+/// An order form as its column holds it.
+fn stored(form: &OrderForm) -> String {
+    serde_json::to_string(form).expect("strings, numbers and dates are always valid JSON")
 }
 
 fn sources_of(transaction: &Transaction<'_>, subscription: &SubscriptionId) -> Result<Vec<Source>, ControlError> {
@@ -194,19 +243,4 @@ fn sources_of(transaction: &Transaction<'_>, subscription: &SubscriptionId) -> R
         sources.push(Source { source: SourceId::new(row.get(0)?), name: row.get(1)?, kind });
     }
     Ok(sources)
-}
-
-const fn state_name(state: State) -> &'static str {
-    match state {
-        State::Active => "active",
-        State::Suspended => "suspended",
-        State::Ended => "ended",
-    }
-}
-
-fn state_of(name: &str) -> Result<State, ControlError> {
-    [State::Active, State::Suspended, State::Ended]
-        .into_iter()
-        .find(|state| state_name(*state) == name)
-        .ok_or(ControlError::Damaged { what: "subscription state" })
 }

@@ -221,11 +221,12 @@ impl AccountService {
         })
         .await?;
         let subscription = subscription.ok_or_else(|| status::not_found("subscription"))?;
+        let state = subscription.state(self.subscriptions.settings().clock.now());
         let mut reply = v1::WhoamiReply {
             subscription: id.wire(),
             customer: customer.map(|customer| customer.name).unwrap_or_default(),
             subscription_reference: subscription.form.reference,
-            state: convert::state(subscription.state).into(),
+            state: convert::state(state).into(),
             location: Some(wire_location(&self.location)),
             today: Some(self.today(id).await?),
             ..v1::WhoamiReply::default()

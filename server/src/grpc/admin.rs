@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use common::id::{AgentId, SourceId, SubscriptionId};
 use common::limits::ENROLMENT_TOKEN_S;
+use common::text::date::moment;
 use proto::code::Failure;
 use proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::backup::day_use;
 use super::caller::{self, with_control};
-use super::{convert, status};
+use super::{convert, form, status};
 use crate::auth::logins::{Logins, is_identifier, normal_identifier};
 use crate::auth::token::{self, TokenKind};
 use crate::clock::Random;
 use crate::contract::order_form::is_name;
-use crate::contract::terms::State;
 use crate::control::Control;
 use crate::control::accounts::{Account, Standing};
 use crate::control::agents::Enrolment;
@@ -76,9 +76,10 @@ impl v1::admin_server::Admin for AdminService {
         request: Request<v1::CreateSubscriptionRequest>,
     ) -> Result<Response<v1::CreateSubscriptionReply>, Status> {
         let trace = caller::trace(&request);
+        let now = moment(trace.at_ns);
         let form = request.into_inner().order_form;
         let made = async { self.subscribe(form.ok_or_else(|| status::invalid("order_form", "missing"))?, trace).await };
-        let subscription = Some(convert::subscription(&made.await.map_err(status::of_failure)?));
+        let subscription = Some(form::subscription(&made.await.map_err(status::of_failure)?, now));
         Ok(Response::new(v1::CreateSubscriptionReply { subscription }))
     }
 
@@ -171,19 +172,15 @@ impl v1::admin_server::Admin for AdminService {
 
 impl AdminService {
     async fn subscribe(&self, form: v1::OrderForm, trace: Trace) -> Result<Subscription, Failure> {
-        let form = convert::order_form(form)?;
+        let form = form::order_form_from(form)?;
         let source = |ordered: &crate::contract::order_form::OrderedSource| Source {
             source: SourceId::new(self.random.bytes()),
             name: ordered.name.clone(),
             kind: ordered.kind,
         };
-        let subscription = Subscription {
-            subscription: SubscriptionId::new(self.random.bytes()),
-            sources: form.sources.iter().map(source).collect(),
-            form,
-            state: State::Active,
-            created_at_ns: trace.at_ns,
-        };
+        let sources = form.sources.iter().map(source).collect();
+        let id = SubscriptionId::new(self.random.bytes());
+        let subscription = Subscription::new(id, form, sources, trace.at_ns);
         with_control(&self.control, move |control| {
             control.create_subscription(&subscription, &trace)?;
             Ok(subscription)
@@ -280,7 +277,7 @@ impl AdminService {
 
 /// A subscription with what its catalog knows; without it, and so without `today`, if the catalog cannot be read.
 fn with_use(subscriptions: &Subscriptions, known: &Subscription) -> v1::Subscription {
-    let mut shown = convert::subscription(known);
+    let mut shown = form::subscription(known, subscriptions.settings().clock.now());
     let id = &known.subscription;
     let read = || {
         let open = subscriptions.get(id)?;

@@ -13,11 +13,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::contract::calendar::day_of;
-use crate::contract::quota::{Level, Rate, SourceShare, level};
-use crate::contract::terms::{State, Terms};
+use crate::contract::quota::{Level, SourceShare, level};
+use crate::contract::terms::Terms;
 use crate::grpc::blocking::{agent, id, optional_id, run};
 use crate::grpc::failure::of_session;
 use crate::grpc::transfer::{REPLIES_MAX, Transfer};
+use crate::grpc::{convert, form};
 use crate::session::commit::{CommitAnswer, CommitRequest};
 use crate::session::error::SessionError;
 use crate::session::memory::Memory;
@@ -138,7 +139,7 @@ fn open_reply(
             owner: location.owner.clone(),
         }),
         today: Some(day_use(subscriptions, open, terms)?),
-        state: state(terms).into(),
+        state: convert::state(terms.state(subscriptions.settings().clock.now())).into(),
         memory: memory.into(),
         except_ids: except_ids.into(),
         sequence: opened.sequence,
@@ -146,14 +147,6 @@ fn open_reply(
         committed: opened.committed,
         newest_receipt,
     })
-}
-
-fn state(terms: &Terms) -> v1::SubscriptionState {
-    match terms.state {
-        State::Active => v1::SubscriptionState::Active,
-        State::Suspended => v1::SubscriptionState::Suspended,
-        State::Ended => v1::SubscriptionState::Ended,
-    }
 }
 
 /// Today's account of a subscription.
@@ -167,7 +160,7 @@ pub fn day_use(subscriptions: &Subscriptions, open: &Subscription, terms: &Terms
         let line = catalog.days(Some(&day), None)?.pop().unwrap_or_default();
         Ok((line, catalog.baseline_bytes()?))
     })?;
-    let rate = Rate { per_mille: terms.per_mille, min_daily_allowance_bytes: 0 };
+    let rate = terms.rate();
     let shares = [SourceShare { baseline_bytes, days: 1 }];
     let counted_bytes = line.changed_bytes.max(line.relaid_bytes);
     let state = match level(rate, counted_bytes, &shares) {
@@ -190,7 +183,7 @@ pub fn day_use(subscriptions: &Subscriptions, open: &Subscription, terms: &Terms
         hard_volume_bytes: terms.hard_volume_bytes,
         per_mille: terms.per_mille,
         counted_bytes,
-        policy: v1::ChangePolicy::Flag.into(),
+        policy: form::policy(terms.policy).into(),
         state: state.into(),
         days: 1,
         contact: terms.contact.clone(),

@@ -9,11 +9,10 @@ use super::caller::WireId;
 use super::status;
 use crate::auth::principal::{OperatorRole, Role};
 use crate::contract::backup_set::{BackupSet, SetRules};
-use crate::contract::order_form::{KeyMode, OrderForm, OrderedSource};
 use crate::contract::terms::State;
 use crate::control::accounts::{Account, Standing};
 use crate::control::agents::Agent;
-use crate::control::subscriptions::{Source, Subscription};
+use crate::control::subscriptions::Source;
 
 /// An agent.
 pub fn agent(agent: &Agent) -> v1::Agent {
@@ -91,40 +90,6 @@ pub fn person(account: &Account, reference: String) -> v1::Person {
     }
 }
 
-/// A subscription without what its catalog knows.
-pub fn subscription(subscription: &Subscription) -> v1::Subscription {
-    let form = &subscription.form;
-    let key_mode = match form.key_mode {
-        KeyMode::CustomerHeld => v1::KeyMode::CustomerHeld,
-        KeyMode::ProviderHeld => v1::KeyMode::ProviderHeld,
-    };
-    v1::Subscription {
-        subscription: subscription.subscription.wire(),
-        order_form: Some(v1::OrderForm {
-            reference: form.reference.clone(),
-            customer: form.customer.clone(),
-            contracted_bytes: form.contracted_bytes,
-            history_days: form.history_days,
-            per_mille: form.per_mille,
-            hard_volume_bytes: form.hard_volume_bytes,
-            key_mode: key_mode.into(),
-            sources: subscription.sources.iter().map(ordered_source).collect(),
-            contact: form.contact.clone(),
-        }),
-        state: state(subscription.state).into(),
-        created_at_ns: subscription.created_at_ns,
-        ..v1::Subscription::default()
-    }
-}
-
-fn ordered_source(source: &Source) -> v1::OrderedSource {
-    v1::OrderedSource {
-        source: source.source.wire(),
-        name: source.name.clone(),
-        kind: source_kind::to_wire(source.kind).into(),
-    }
-}
-
 /// A source on the order form.
 pub fn contracted(source: &Source) -> v1::ContractedSource {
     v1::ContractedSource {
@@ -132,33 +97,6 @@ pub fn contracted(source: &Source) -> v1::ContractedSource {
         name: source.name.clone(),
         kind: source_kind::to_wire(source.kind).into(),
     }
-}
-
-/// An order form as asked for, completed and checked.
-///
-/// # Errors
-/// `InvalidArgument` naming the first field that is not allowed.
-pub fn order_form(form: v1::OrderForm) -> Result<OrderForm, Failure> {
-    let key_mode = match form.key_mode() {
-        v1::KeyMode::ProviderHeld => KeyMode::ProviderHeld,
-        v1::KeyMode::CustomerHeld | v1::KeyMode::Unspecified => KeyMode::CustomerHeld,
-    };
-    let source = |source: v1::OrderedSource| {
-        let kind = source_kind::from_wire(source.kind).ok_or_else(|| status::invalid("sources", "kind"))?;
-        Ok(OrderedSource { name: source.name, kind })
-    };
-    let form = OrderForm {
-        reference: form.reference,
-        customer: form.customer,
-        contracted_bytes: form.contracted_bytes,
-        history_days: form.history_days,
-        per_mille: form.per_mille,
-        hard_volume_bytes: form.hard_volume_bytes,
-        key_mode,
-        sources: form.sources.into_iter().map(source).collect::<Result<_, Failure>>()?,
-        contact: form.contact,
-    };
-    form.complete().map_err(|error| status::of_order_form(&error))
 }
 
 /// A version of a set, for the source that it is of.

@@ -23,7 +23,13 @@ pub fn session_failure(error: &SessionError) -> Failure {
             Failure::new(ErrorCode::InvalidArgument).with("field", field).with("reason", reason)
         }
         SessionError::NotContracted(source) => Failure::new(ErrorCode::SourceNotContracted).with("source", source),
-        SessionError::Suspended(reason) => Failure::new(ErrorCode::Suspended).with("reason", reason).with("until", ""),
+        SessionError::Suspended { reason, until } => {
+            let failure = Failure::new(ErrorCode::Suspended).with("reason", reason);
+            until.iter().fold(failure, |failure, until| failure.with("until", until))
+        }
+        SessionError::Maintenance { until, retry_s } => {
+            Failure::new(ErrorCode::Maintenance).with("until", until).with("retry_s", retry_s)
+        }
         SessionError::Quota { exceeded, since, contact } => Failure::new(ErrorCode::QuotaExceeded)
             .with("limit", exceeded.limit)
             .with("used_bytes", exceeded.used)

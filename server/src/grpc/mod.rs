@@ -10,6 +10,7 @@ pub mod blocking;
 pub mod caller;
 pub mod convert;
 pub mod failure;
+pub mod form;
 pub mod restore;
 pub mod router;
 pub mod serve;

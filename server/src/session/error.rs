@@ -2,8 +2,10 @@
 
 use common::id::SourceId;
 use common::stored::RecordError;
+use jiff::Timestamp;
 
 use crate::catalog::error::CatalogError;
+use crate::contract::terms::Closed;
 use crate::session::budget::Exceeded;
 use crate::store::error::StoreError;
 
@@ -22,8 +24,21 @@ pub enum SessionError {
     #[error("source {0} is not contracted")]
     NotContracted(SourceId),
     /// No backup is taken for the moment, or any more.
-    #[error("the subscription is {0}")]
-    Suspended(&'static str),
+    #[error("the subscription is closed: {reason}")]
+    Suspended {
+        /// The suspension's reason, or `ended`.
+        reason: &'static str,
+        /// Until when, if that is known.
+        until: Option<Timestamp>,
+    },
+    /// Announced maintenance postpones backups.
+    #[error("the server is in maintenance until {until}")]
+    Maintenance {
+        /// Until when.
+        until: Timestamp,
+        /// In how many seconds to try again.
+        retry_s: u64,
+    },
     /// The volume would exceed what the contract allows.
     #[error("the volume is used up")]
     Quota {
@@ -78,6 +93,16 @@ pub enum SessionError {
     /// The catalog refused or failed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+}
+
+impl From<Closed> for SessionError {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::Ended { .. } => Self::Suspended { reason: "ended", until: None },
+            Closed::Suspended { reason, until } => Self::Suspended { reason: reason.name(), until },
+            Closed::Maintenance { until, retry_s } => Self::Maintenance { until, retry_s },
+        }
+    }
 }
 
 impl SessionError {

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use common::id::{AgentId, ScopeId, SessionId, SourceId};
 use common::limits::{ENVELOPE_BYTES_MAX, SESSION_EXPIRY_S, SESSIONS_PER_SUBSCRIPTION_MAX};
 use common::stored::SnapshotKind;
+use common::text::date::moment;
 
 use crate::catalog::file::Catalog;
 use crate::catalog::sessions::{SessionFacts, SessionState};
-use crate::contract::terms::{State, Terms};
+use crate::contract::terms::Terms;
 use crate::session::error::SessionError;
 use crate::session::live::LiveSession;
 use crate::session::memory::{Memory, verdict};
@@ -72,7 +73,7 @@ impl Subscription {
         now_ns: i64,
     ) -> Result<Opened, SessionError> {
         check_request(&request)?;
-        check_terms(terms, &request.source)?;
+        check_terms(terms, &request.source, now_ns)?;
         self.shared().set_terms(terms);
         self.writer().run(move |writer| writer.open_session(who, &request, now_ns))
     }
@@ -212,12 +213,8 @@ fn check_request(request: &OpenRequest) -> Result<(), SessionError> {
     Ok(())
 }
 
-fn check_terms(terms: &Terms, source: &SourceId) -> Result<(), SessionError> {
-    match terms.state {
-        State::Active => {}
-        State::Suspended => return Err(SessionError::Suspended("suspended")),
-        State::Ended => return Err(SessionError::Suspended("ended")),
-    }
+fn check_terms(terms: &Terms, source: &SourceId, now_ns: i64) -> Result<(), SessionError> {
+    terms.check_backup(moment(now_ns))?;
     let contracted = terms.sources.iter().any(|contracted| contracted.source == *source);
     if contracted { Ok(()) } else { Err(SessionError::NotContracted(*source)) }
 }

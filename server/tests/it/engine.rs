@@ -14,7 +14,9 @@ use common::snapshot::{SnapshotHead, seal_part};
 use common::stored::{Counts, SealedPart, SnapshotKind, SnapshotState};
 use server::clock::{Clock, Random};
 use server::contract::location::Location;
-use server::contract::terms::{State, Terms, TermsSource};
+use server::contract::quota::Policy;
+use server::contract::retention::History;
+use server::contract::terms::{Terms, TermsSource};
 use server::session::check::ReceivedFrame;
 use server::session::commit::{CommitAnswer, CommitRequest};
 use server::session::error::SessionError;
@@ -51,9 +53,15 @@ pub fn settings(root: &Path, hard_volume_bytes: u64) -> Settings {
             contracted_bytes: hard_volume_bytes / 11 * 10,
             hard_volume_bytes,
             per_mille: 2,
-            history_days: 90,
+            min_daily_allowance_bytes: 0,
+            policy: Policy::Flag,
+            history: History { days: 90, thinning: Vec::new() },
+            period_h: 24,
+            tolerance_h: 2,
             sources: vec![source(SOURCE), source(OTHER_SOURCE)],
-            state: State::Active,
+            suspensions: Vec::new(),
+            maintenance: Vec::new(),
+            ended_at: None,
             contact: "01 02 03 04 05".into(),
         }))
     };

@@ -225,8 +225,8 @@ fn what_is_not_contracted_suspended_or_not_understood_is_refused() {
     assert!(matches!(try_open(&|r, _| r.envelope.clear()), SessionError::Invalid { field: "envelope", .. }));
     assert!(matches!(try_open(&|r, _| r.kind = SnapshotKind::Unspecified), SessionError::Invalid { .. }));
     assert!(matches!(
-        try_open(&|_, t| t.state = server::contract::terms::State::Suspended),
-        SessionError::Suspended("suspended")
+        try_open(&|_, t| t.ended_at = Some(jiff::Timestamp::UNIX_EPOCH)),
+        SessionError::Suspended { reason: "ended", until: None }
     ));
     open.shared().objects.health().suspect("a test says so");
     assert!(matches!(try_open(&|_, _| {}), SessionError::Store(server::store::error::StoreError::Suspect(_))));
