@@ -123,6 +123,10 @@ id!(
     SourceId, 16, "source"
 );
 id!(
+    /// Name of a fact beside the packs: the first bytes of the BLAKE3 of its bytes.
+    FactId, 16, "fact"
+);
+id!(
     /// A key of the server that signs receipts: the first bytes of the BLAKE3 of its public key.
     SignerId, 16, "signer"
 );

@@ -13,9 +13,9 @@ mod generated {
 }
 
 pub use generated::{
-    AgentPart, Counts, Evidence, Fact, HolderFile, HolderKind, HolderSecret, KeyringGeneration, PackSession, Receipt,
-    SealedPart, ServerPart, SignedKeyring, SignedReceipt, Skipped, SnapshotKind, SnapshotObject, SnapshotState,
-    Tombstone,
+    AgentPart, Counts, Evidence, Fact, HoldBody, HoldSeen, HoldSignal, HolderFile, HolderKind, HolderSecret,
+    KeyringGeneration, LiftBody, PackSession, PasswordEpochBody, ProtectionBody, Receipt, SealedPart, ServerPart,
+    SignedKeyring, SignedReceipt, Skipped, SnapshotKind, SnapshotObject, SnapshotState, Tombstone,
 };
 
 /// Why stored bytes are not the record that they should be.

@@ -15,8 +15,8 @@ use common::pack::{self, FrameClass, HEADER_BYTES, PackEntry, PackHeader, PackKi
 use common::receipt;
 use common::snapshot::{SnapshotHead, StoredSnapshot, open_part, seal_part};
 use common::stored::{
-    Counts, Evidence, Fact, PackSession, Receipt, SealedPart, ServerPart, Skipped, SnapshotKind, SnapshotState,
-    Tombstone, decode_strict,
+    Counts, Evidence, Fact, HoldBody, HoldSeen, HoldSignal, LiftBody, PackSession, PasswordEpochBody, ProtectionBody,
+    Receipt, SealedPart, ServerPart, Skipped, SnapshotKind, SnapshotState, Tombstone, decode_strict,
 };
 use common::tree::builder::TreeBuilder;
 use common::tree::content::{Content, Extent, Layer};
@@ -306,6 +306,36 @@ fn a_receipt_a_tombstone_and_a_fact() {
     };
     check("fact-v1.bin", &fact.encode_to_vec());
     assert_eq!(decode_strict::<Fact>("fact", &fact.encode_to_vec(), 100), Ok(fact));
+}
+
+#[test]
+fn bodies_of_facts() {
+    let seen = HoldSeen {
+        changed_bytes: 1,
+        changed_stored_bytes: 2,
+        allowed_bytes: 3,
+        plain_bytes: 4,
+        previous_plain_bytes: 5,
+        history_plain_bytes: 6,
+        history_stored_bytes: 7,
+        previous_entries: 8,
+        gone_entries: 9,
+        gone_bytes: 10,
+    };
+    let hold = HoldBody {
+        version: 1,
+        source: vec![0x99; 16],
+        clean: vec![0x23; 16],
+        signals: vec![HoldSignal::Change.into(), HoldSignal::Gone.into()],
+        seen: Some(seen),
+    };
+    check("hold-v1.bin", &hold.encode_to_vec());
+    let protection = ProtectionBody { version: 1, until_ns: 1_800_000_000_000_000_000, reason: "litige".into() };
+    check("protection-v1.bin", &protection.encode_to_vec());
+    let lift = LiftBody { version: 1, reason: "vu".into(), asked_by: "alice".into(), approved_by: "bruno".into() };
+    check("lift-v1.bin", &lift.encode_to_vec());
+    let epoch = PasswordEpochBody { version: 1, account: "anna".into() };
+    check("password-epoch-v1.bin", &epoch.encode_to_vec());
 }
 
 #[test]

@@ -35,6 +35,7 @@ const LINES: &[&str] = &[
     "SELECT 'day ' || day || ' ' || hex(source) || ' ' || changed_bytes || ' ' || relaid_bytes || ' ' || reseed_bytes || ' ' ||
         node_bytes || ' ' || stored_bytes || ' ' || sent_bytes || ' ' || complete || ' ' || partial
      FROM days ORDER BY day, source",
+    "SELECT 'fact ' || kind || ' ' || hex(id) || ' ' || hex(bytes) FROM facts ORDER BY kind, id",
 ];
 
 /// The first differences between two catalogs, at most `differences_max`; a line begins with `-` if only the first catalog

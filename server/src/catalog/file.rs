@@ -32,7 +32,7 @@ impl Catalog {
     pub fn create(path: &Path) -> Result<Self, CatalogError> {
         let catalog = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         catalog.atomically::<_, CatalogError>(|catalog| {
-            catalog.connection.execute_batch(CREATE)?;
+            CREATE.iter().try_for_each(|statements| catalog.connection.execute_batch(statements))?;
             catalog.connection.pragma_update(None, "user_version", VERSION)?;
             Ok(())
         })?;

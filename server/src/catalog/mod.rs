@@ -11,6 +11,7 @@ pub mod children;
 pub mod chunks;
 pub mod compare;
 pub mod error;
+pub mod facts;
 pub mod file;
 pub mod ledger;
 pub mod nodes;

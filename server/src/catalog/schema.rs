@@ -3,11 +3,16 @@
 //! Row numbers of chunks are dense from 1 and fit 32 bits, so that a set of chunks is a bitmap. Byte counts and times are
 //! 64-bit; ids are blobs. A chunk that nothing stored yet but that a node names is a row in state absent.
 
+use crate::catalog::facts;
+
 /// Version of the schema, kept in `user_version`.
 pub const VERSION: i64 = 1;
 
-/// Makes an empty catalog.
-pub const CREATE: &str = "
+/// Makes an empty catalog: the lists of each area.
+pub const CREATE: &[&str] = &[BASE, facts::TABLES];
+
+/// Chunks, nodes, packs, sessions, snapshots and what is counted.
+const BASE: &str = "
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL

@@ -18,6 +18,9 @@ struct Line {
     salvaged_packs: Vec<String>,
     incomplete_snapshots: Vec<String>,
     damaged_snapshots: Vec<String>,
+    damaged_facts: Vec<String>,
+    holds: u64,
+    protections: u64,
 }
 
 /// Runs the command.
@@ -33,18 +36,22 @@ pub fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
     }
     output.document(&lines)?;
     let texts = output.texts;
-    let head = ["subscription", "packs", "frames", "snapshots", "salvaged", "incomplete", "damaged"]
-        .map(|name| texts.say(&format!("server-head-{name}")));
+    let head =
+        ["subscription", "packs", "frames", "snapshots", "salvaged", "incomplete", "damaged", "holds", "protections"]
+            .map(|name| texts.say(&format!("server-head-{name}")));
     let row = |line: &Line| {
         let counts = [line.packs, line.frames, line.snapshots];
         let found = [&line.salvaged_packs, &line.incomplete_snapshots, &line.damaged_snapshots].map(|list| list.len());
-        let counts = counts.into_iter().chain(found.map(|count| count as u64)).map(|count| texts.integer(count));
+        let facts = [line.holds, line.protections];
+        let counts =
+            counts.into_iter().chain(found.map(|count| count as u64)).chain(facts).map(|count| texts.integer(count));
         std::iter::once(line.reference.clone()).chain(counts).collect()
     };
     output.table(&head, &lines.iter().map(row).collect::<Vec<_>>())?;
-    let named = lines
-        .iter()
-        .flat_map(|line| line.salvaged_packs.iter().chain(&line.incomplete_snapshots).chain(&line.damaged_snapshots));
+    let named = lines.iter().flat_map(|line| {
+        let snapshots = line.incomplete_snapshots.iter().chain(&line.damaged_snapshots);
+        line.salvaged_packs.iter().chain(snapshots).chain(&line.damaged_facts)
+    });
     let mut whole = true;
     for name in named {
         whole = false;
@@ -64,5 +71,8 @@ fn line(subscription: String, reference: String, rebuilt: &Rebuilt) -> Line {
         salvaged_packs: rebuilt.salvaged_packs.iter().map(|id| format!("packs/{id}")).collect(),
         incomplete_snapshots: snapshots(&rebuilt.incomplete_snapshots),
         damaged_snapshots: snapshots(&rebuilt.damaged_snapshots),
+        damaged_facts: rebuilt.damaged_facts.clone(),
+        holds: rebuilt.holds,
+        protections: rebuilt.protections,
     }
 }

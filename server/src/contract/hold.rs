@@ -4,6 +4,8 @@
 //!
 //! Invariant: thresholds only ever add a hold; lifting one is a decision of two operators.
 
+use common::stored::HoldSignal;
+
 /// When a snapshot is suspect; settings of the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thresholds {
@@ -15,7 +17,7 @@ pub struct Thresholds {
     pub incompressible_percent: u64,
     /// Share of stored size over plain size of the source's history under which content used to compress, in per cent.
     pub compressed_before_percent: u64,
-    /// Entries gone over this share of the previous snapshot's, in per cent.
+    /// Entries gone over this share of the previous snapshot's, or content gone over this share of its bytes, in per cent.
     pub gone_percent: u64,
 }
 
@@ -40,8 +42,12 @@ pub struct Observation {
     pub stored_bytes: u64,
     /// The day's allowance; 0 while there is no baseline.
     pub allowed_bytes: u64,
-    /// Plain bytes of the previous snapshot of this source.
+    /// Plain bytes that this snapshot reaches.
+    pub plain_bytes: u64,
+    /// Plain bytes that the previous snapshot of this source reaches.
     pub previous_plain_bytes: u64,
+    /// Of these, how many this snapshot does not reach any more.
+    pub gone_bytes: u64,
     /// Plain and stored bytes of everything that this source stored before.
     pub history_plain_bytes: u64,
     /// See `history_plain_bytes`.
@@ -59,8 +65,29 @@ pub enum Signal {
     Change,
     /// Much change, and it no longer compresses.
     Incompressible,
-    /// Many entries are gone.
+    /// Many entries are gone, or much of the content.
     Gone,
+}
+
+impl Signal {
+    /// As a record holds it.
+    pub const fn stored(self) -> HoldSignal {
+        match self {
+            Self::Change => HoldSignal::Change,
+            Self::Incompressible => HoldSignal::Incompressible,
+            Self::Gone => HoldSignal::Gone,
+        }
+    }
+
+    /// From a record; `None` for a signal that this program does not know.
+    pub const fn of_stored(stored: HoldSignal) -> Option<Self> {
+        match stored {
+            HoldSignal::Unspecified => None,
+            HoldSignal::Change => Some(Self::Change),
+            HoldSignal::Incompressible => Some(Self::Incompressible),
+            HoldSignal::Gone => Some(Self::Gone),
+        }
+    }
 }
 
 /// The signals that fire; empty is a clean snapshot. A first snapshot never fires.
@@ -80,7 +107,10 @@ pub fn signals(thresholds: Thresholds, seen: Observation) -> Vec<Signal> {
     if incompressible && over(seen.changed_bytes, thresholds.changed_percent, seen.previous_plain_bytes) {
         fired.push(Signal::Incompressible);
     }
-    if over(seen.gone_entries, thresholds.gone_percent, seen.previous_entries) {
+    // Counts are the agent's, bytes are the server's own: either is enough.
+    if over(seen.gone_entries, thresholds.gone_percent, seen.previous_entries)
+        || over(seen.gone_bytes, thresholds.gone_percent, seen.previous_plain_bytes)
+    {
         fired.push(Signal::Gone);
     }
     fired
@@ -94,7 +124,9 @@ mod tests {
         changed_bytes: 1_000_000,
         stored_bytes: 400_000,
         allowed_bytes: 2_000_000,
+        plain_bytes: 1_000_000_000,
         previous_plain_bytes: 1_000_000_000,
+        gone_bytes: 1_000_000,
         history_plain_bytes: 1_000_000_000,
         history_stored_bytes: 400_000_000,
         previous_entries: 20_000,
@@ -113,6 +145,8 @@ mod tests {
         assert_eq!(fired(media), [Signal::Change], "what never compressed says nothing");
         assert_eq!(fired(Observation { gone_entries: 6_000, ..QUIET }), []);
         assert_eq!(fired(Observation { gone_entries: 6_001, ..QUIET }), [Signal::Gone]);
+        assert_eq!(fired(Observation { gone_bytes: 300_000_000, ..QUIET }), []);
+        assert_eq!(fired(Observation { gone_bytes: 300_000_001, ..QUIET }), [Signal::Gone]);
         let first = Observation { previous_entries: 0, previous_plain_bytes: 0, changed_bytes: u64::MAX, ..QUIET };
         assert_eq!(fired(first), []);
     }

@@ -55,7 +55,9 @@ pub fn session_failure(error: &SessionError) -> Failure {
             Failure::new(ErrorCode::StoreFull)
         }
         SessionError::Store(StoreError::Suspect(_)) => Failure::new(ErrorCode::StoreSuspect),
-        SessionError::Store(StoreError::NotFound(object) | StoreError::TooLong(object)) => {
+        SessionError::Store(
+            StoreError::NotFound(object) | StoreError::TooLong(object) | StoreError::Damaged(object),
+        ) => {
             tracing::error!(object, "a stored object is missing or damaged");
             Failure::new(ErrorCode::Damaged).with("object", object)
         }

@@ -39,7 +39,10 @@ pub fn of_control(error: &ControlError) -> Failure {
 /// What a failure of the store means to a client.
 pub fn of_store(error: &StoreError) -> Failure {
     match error {
-        StoreError::NotFound(object) | StoreError::TooLong(object) | StoreError::Foreign(object) => {
+        StoreError::NotFound(object)
+        | StoreError::TooLong(object)
+        | StoreError::Foreign(object)
+        | StoreError::Damaged(object) => {
             tracing::error!(error = error as &dyn std::error::Error, "a stored object is damaged");
             Failure::new(ErrorCode::Damaged).with("object", object)
         }

@@ -43,6 +43,7 @@ use crate::store::durable;
 use crate::store::error::StoreError;
 use crate::store::name::{Folder, ObjectName};
 use crate::store::packer::{OpenPack, discard};
+use crate::upkeep::facts;
 
 /// Takes up a subscription whose catalog exists, and gives its writer.
 ///
@@ -54,6 +55,7 @@ pub fn recover(parts: SharedParts, catalog: Catalog, random: Random) -> Result<W
     recovery.packs()?;
     recovery.snapshots()?;
     recovery.leftovers()?;
+    recovery.facts()?;
     let reader = Catalog::open_reader(&parts.catalog_file)?;
     let place = IntakePlace { folder: parts.staging.clone(), subscription: parts.subscription, random };
     let shared = Arc::new(Shared::new(parts, Intake::new(place, reader)?));
@@ -186,6 +188,14 @@ impl Recovery<'_> {
         let reach = reach_of(self.catalog, &head.source, &closure.chunks)?;
         record_in_one(self.catalog, &self.parts.key, object, (&closure, &reach))?;
         tracing::info!(snapshot = %head.session, "finished a commit that a crash had cut");
+        Ok(())
+    }
+
+    /// Facts that are durable and have no row get one. One that cannot be read stops removal, not backups.
+    fn facts(&self) -> Result<(), SessionError> {
+        for name in facts::adopt(&self.parts.objects, &self.parts.subscription, self.catalog)? {
+            tracing::error!(subscription = %self.parts.subscription, fact = name, "a fact cannot be read");
+        }
         Ok(())
     }
 

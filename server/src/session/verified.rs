@@ -3,14 +3,12 @@
 //! Invariant: the fact is durable before the answer; at most one a day and snapshot is kept, so reports cannot fill a disk.
 
 use common::id::SessionId;
-use common::stored::Fact;
-use prost::Message;
 
+use crate::catalog::error::CatalogError;
 use crate::session::error::SessionError;
 use crate::session::subscription::Subscription;
-use crate::store::error::StoreError;
+use crate::store::fact::{self, NewFact};
 use crate::store::name::FactKind;
-use crate::upkeep::quarantine::fact_name;
 
 /// A report this soon after the last one adds nothing, in nanoseconds.
 const REPORT_NS_MIN: i64 = 86_400_000_000_000;
@@ -26,21 +24,13 @@ impl Subscription {
             if known.verified_at_ns != 0 && now_ns.saturating_sub(known.verified_at_ns) < REPORT_NS_MIN {
                 return Ok(());
             }
-            let fact = Fact {
-                version: 1,
-                kind: FactKind::Verified.word().to_owned(),
-                id: session.as_bytes().to_vec(),
-                at_ns: now_ns,
-                by,
-                body: Vec::new(),
-            };
-            let fact = fact.encode_to_vec();
-            let name = fact_name(FactKind::Verified, &fact);
-            match writer.shared.objects.publish(&writer.shared.subscription, &name, &fact) {
-                Ok(()) | Err(StoreError::AlreadyExists(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-            writer.catalog.set_verified(&session, now_ns)?;
+            let (kind, about) = (FactKind::Verified, &session.as_bytes()[..]);
+            let new = NewFact { kind, about, at_ns: now_ns, by: &by, body: Vec::new() };
+            let fact = fact::publish(&writer.shared.objects, &writer.shared.subscription, new)?;
+            writer.catalog.atomically::<_, CatalogError>(|catalog| {
+                catalog.insert_fact(&fact)?;
+                catalog.set_verified(&session, now_ns)
+            })?;
             Ok(())
         })
     }

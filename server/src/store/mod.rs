@@ -4,6 +4,7 @@
 
 pub mod durable;
 pub mod error;
+pub mod fact;
 pub mod health;
 pub mod name;
 pub mod objects;

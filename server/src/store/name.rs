@@ -2,15 +2,17 @@
 //!
 //! Invariant: a name comes from ids, numbers and a closed list of words, never from outside text.
 
-use common::id::{PackId, SessionId};
+use common::id::{FactId, PackId, SessionId};
 
 /// What a fact states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FactKind {
-    /// Nothing of a snapshot or subscription may go.
+    /// Nothing of a subscription may go: a sudden change was seen.
     Hold,
     /// A snapshot is kept until a date.
     Protection,
+    /// A hold or a protection has ended.
+    Lift,
     /// Frames of a pack are damaged.
     Quarantine,
     /// An agent's token is worth nothing.
@@ -23,14 +25,22 @@ pub enum FactKind {
 
 impl FactKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Hold, Self::Protection, Self::Quarantine, Self::Revocation, Self::PasswordEpoch, Self::Verified];
+    pub const ALL: [Self; 7] = [
+        Self::Hold,
+        Self::Protection,
+        Self::Lift,
+        Self::Quarantine,
+        Self::Revocation,
+        Self::PasswordEpoch,
+        Self::Verified,
+    ];
 
     /// The word that stands for it in names and records.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Hold => "hold",
             Self::Protection => "protection",
+            Self::Lift => "lift",
             Self::Quarantine => "quarantine",
             Self::Revocation => "revocation",
             Self::PasswordEpoch => "password-epoch",
@@ -50,8 +60,8 @@ pub enum ObjectName {
     Tombstone(SessionId),
     /// A generation of the keyring.
     Keyring(u64),
-    /// A fact, by 16 bytes that its kind gives a meaning to.
-    Fact(FactKind, [u8; 16]),
+    /// A fact.
+    Fact(FactKind, FactId),
 }
 
 /// A set of objects that is listed at once.
@@ -95,7 +105,7 @@ impl Folder {
             Self::Snapshots => ObjectName::Snapshot(file.parse().ok()?),
             Self::Tombstones => ObjectName::Tombstone(file.parse().ok()?),
             Self::Keyring => ObjectName::Keyring(file.parse().ok()?),
-            Self::Facts(kind) => ObjectName::Fact(kind, *file.parse::<SessionId>().ok()?.as_bytes()),
+            Self::Facts(kind) => ObjectName::Fact(kind, file.parse().ok()?),
         };
         // One object has one spelling: upper-case digits or leading zeros are somebody else's file.
         (object.file() == file).then_some(object)
@@ -120,7 +130,7 @@ impl ObjectName {
             Self::Pack(id) => id.to_string(),
             Self::Snapshot(id) | Self::Tombstone(id) => id.to_string(),
             Self::Keyring(number) => number.to_string(),
-            Self::Fact(_, id) => SessionId::new(*id).to_string(),
+            Self::Fact(_, id) => id.to_string(),
         }
     }
 }
@@ -143,7 +153,7 @@ mod tests {
             (Folder::Snapshots, ObjectName::Snapshot(id)),
             (Folder::Tombstones, ObjectName::Tombstone(id)),
             (Folder::Keyring, ObjectName::Keyring(12)),
-            (Folder::Facts(FactKind::Hold), ObjectName::Fact(FactKind::Hold, [0xab; 16])),
+            (Folder::Facts(FactKind::Hold), ObjectName::Fact(FactKind::Hold, FactId::new([0xab; 16]))),
         ] {
             assert_eq!(folder.object(&name.file()), Some(name));
         }

@@ -157,6 +157,8 @@ impl Objects {
 
 #[cfg(test)]
 mod tests {
+    use common::id::FactId;
+
     use super::*;
     use crate::store::name::FactKind;
 
@@ -166,7 +168,8 @@ mod tests {
     fn what_was_published_is_read_listed_and_removed() {
         let root = tempfile::tempdir().unwrap();
         let objects = Objects::open(root.path(), 0).unwrap();
-        let names = [ObjectName::Keyring(10), ObjectName::Keyring(9), ObjectName::Fact(FactKind::Hold, [2; 16])];
+        let names =
+            [ObjectName::Keyring(10), ObjectName::Keyring(9), ObjectName::Fact(FactKind::Hold, FactId::new([2; 16]))];
         for name in &names {
             objects.publish(&SUBSCRIPTION, name, name.to_string().as_bytes()).unwrap();
             assert_eq!(objects.read(&SUBSCRIPTION, name, 100).unwrap(), name.to_string().as_bytes());

@@ -3,7 +3,7 @@
 //! ```text
 //! old catalog, if it opens: staging is adopted (session::recover), then it is put away
 //!   → packs: directories, and the frames of nodes for their children  → snapshots in the order of reception
-//!   → verifications → the new file takes the old one's place
+//!   → facts (holds, protections, verifications) → the new file takes the old one's place
 //! ```
 //! A session that made no snapshot is not open any more afterwards: its frames stay known. What staging held without a readable
 //! catalog is removed: which of it had been acknowledged can't be told from a torn write, and no receipt depends on it.
@@ -16,10 +16,10 @@ use std::os::unix::fs::FileExt;
 
 use common::frame::{FIXED_HEADER_BYTES, FrameHeader, checksum};
 use common::id::{ChunkId, PackId, SessionId};
-use common::limits::{PACK_BYTES_MAX, RECORD_BYTES_MAX};
+use common::limits::PACK_BYTES_MAX;
 use common::pack::{self, PackEntry, PackHeader, PackKind, PackTail, TRAILER_BYTES, Trailer};
 use common::snapshot::StoredSnapshot;
-use common::stored::{Fact, PackSession, SnapshotKind, decode_strict};
+use common::stored::{PackSession, SnapshotKind};
 
 use crate::catalog::chunks::{ChunkState, StagedChunk};
 use crate::catalog::error::CatalogError;
@@ -33,7 +33,7 @@ use crate::session::record::{SnapshotObjectBytes, reach_of, record_in_one};
 use crate::session::subscription::SharedParts;
 use crate::store::error::StoreError;
 use crate::store::name::{FactKind, Folder, ObjectName};
-use crate::upkeep::quarantine;
+use crate::upkeep::{facts, quarantine};
 
 /// What a rebuild found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +50,12 @@ pub struct Rebuilt {
     pub incomplete_snapshots: Vec<SessionId>,
     /// Snapshot objects that can't be read.
     pub damaged_snapshots: Vec<SessionId>,
+    /// Facts that can't be read: nothing is removed while there is one.
+    pub damaged_facts: Vec<String>,
+    /// Holds that stand.
+    pub holds: u64,
+    /// Protections that stand.
+    pub protections: u64,
 }
 
 /// Fills an empty catalog with everything that the store holds of a subscription.
@@ -71,6 +77,7 @@ pub fn fill(parts: &SharedParts, catalog: &Catalog) -> Result<Rebuilt, SessionEr
     for object in &objects {
         rebuild.snapshot(object)?;
     }
+    rebuild.facts()?;
     rebuild.verifications()?;
     Ok(rebuild.report)
 }
@@ -199,12 +206,25 @@ impl Rebuild<'_> {
     }
 
     fn verifications(&self) -> Result<(), SessionError> {
-        for name in self.parts.objects.list(&self.parts.subscription, Folder::Facts(FactKind::Verified))? {
-            let bytes = self.parts.objects.read(&self.parts.subscription, &name, RECORD_BYTES_MAX)?;
-            let fact: Result<Fact, _> = decode_strict("fact", &bytes, RECORD_BYTES_MAX);
-            let fact = fact.map_err(|_| SessionError::Damaged(name.to_string()))?;
-            let session = SessionId::try_from(&fact.id[..]).map_err(|_| SessionError::Damaged(name.to_string()))?;
+        for known in self.catalog.facts(FactKind::Verified)? {
+            let fact = known.decode()?;
+            let session = SessionId::try_from(&fact.id[..]).map_err(|_| known.damaged())?;
             self.catalog.atomically(|catalog| catalog.set_verified(&session, fact.at_ns))?;
+        }
+        Ok(())
+    }
+
+    /// Facts get their rows; what holds and protections they make is what the report says.
+    fn facts(&mut self) -> Result<(), SessionError> {
+        let (objects, subscription) = (&self.parts.objects, &self.parts.subscription);
+        self.report.damaged_facts = facts::adopt(objects, subscription, self.catalog)?;
+        match facts::known(self.catalog) {
+            Ok(known) => {
+                let frozen = known.standing();
+                self.report.holds = frozen.holds.len() as u64;
+                self.report.protections = frozen.protections.len() as u64;
+            }
+            Err(error) => self.report.damaged_facts.push(error.to_string()),
         }
         Ok(())
     }

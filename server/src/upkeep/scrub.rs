@@ -1,7 +1,6 @@
 //! Every stored byte read again and compared, without any key.
 //!
-//! A pack's name is the hash of its bytes, a snapshot's is in the catalog and in its receipt, a fact of the engine is named by
-//! its hash. What differs is looked at frame by frame: good frames of a damaged pack stay usable, the others are quarantined.
+//! A pack's name is the hash of its bytes, a snapshot's is in the catalog and in its receipt, a fact is named by its hash. What differs is looked at frame by frame: good frames of a damaged pack stay usable, the others are quarantined.
 //!
 //! It removes and repairs nothing. How fast it reads is up to the caller, who is asked before each object.
 //!
@@ -13,20 +12,22 @@ use std::io::Read;
 
 use common::id::{ChunkId, PackId, SessionId};
 use common::keyring::Keyring;
-use common::limits::{KEYRING_BYTES_MAX, RECORD_BYTES_MAX};
+use common::limits::KEYRING_BYTES_MAX;
 use common::pack::PackNamer;
 use common::snapshot::StoredSnapshot;
-use common::stored::{Fact, Tombstone, decode_strict};
+use common::stored::{Tombstone, decode_strict};
 use roaring::RoaringBitmap;
 
 use crate::catalog::chunks::ChunkState;
 use crate::catalog::error::CatalogError;
+use crate::catalog::file::Catalog;
 use crate::catalog::packs::{PackFacts, PackState};
 use crate::session::closure::survey;
 use crate::session::error::SessionError;
 use crate::session::subscription::Subscription;
 use crate::store::error::StoreError;
-use crate::store::name::{FactKind, Folder, ObjectName};
+use crate::store::fact::{self, KnownFact};
+use crate::store::name::{Folder, ObjectName};
 use crate::store::reader::{FrameRange, plan_runs, read_run};
 use crate::upkeep::quarantine;
 
@@ -75,12 +76,14 @@ pub fn scrub(open: &Subscription, now_ns: i64, mut go_on: impl FnMut(u64) -> boo
     }
     scrub.unknown_packs(&packs)?;
     for folder in Folder::all().filter(|folder| *folder != Folder::Packs) {
-        for name in open.shared().objects.list(&open.shared().subscription, folder)? {
+        let names = open.shared().objects.list(&open.shared().subscription, folder)?;
+        for name in &names {
             if !go_on(scrub.report.bytes) {
                 return scrub.finish();
             }
-            scrub.object(&name)?;
+            scrub.object(name)?;
         }
+        scrub.lost_objects(folder, &names)?;
     }
     scrub.missing_snapshots()?;
     scrub.keyring()?;
@@ -175,11 +178,12 @@ impl Scrub<'_> {
         let ids: Vec<ChunkId> = damaged.iter().map(|(_, id)| *id).collect();
         tracing::error!(pack = %name, frames = ids.len(), "a pack is damaged; these frames were not known to be");
         let shared = self.open.shared();
-        quarantine::store(&shared.objects, &shared.subscription, name, &ids, self.now_ns)?;
+        let facts = quarantine::store(&shared.objects, &shared.subscription, name, &ids, self.now_ns)?;
         let state = if file.is_some() { PackState::Quarantined } else { PackState::Lost };
         let pack = pack.row;
         self.open.writer().run(move |writer| {
             Ok(writer.catalog.atomically::<_, CatalogError>(|catalog| {
+                facts.iter().try_for_each(|fact| catalog.insert_fact(fact))?;
                 damaged.iter().try_for_each(|(row, _)| catalog.mark_damaged(*row))?;
                 catalog.set_pack_state(pack, state)?;
                 if damaged.is_empty() { Ok(()) } else { catalog.start_closure_epoch() }
@@ -221,10 +225,7 @@ impl Scrub<'_> {
                 }
                 row.is_some_and(|row| row.digest == *blake3::hash(&bytes).as_bytes())
             }
-            ObjectName::Fact(kind @ (FactKind::Quarantine | FactKind::Verified), _) => {
-                quarantine::fact_name(*kind, &bytes) == *name
-            }
-            ObjectName::Fact(..) => decode_strict::<Fact>("fact", &bytes, RECORD_BYTES_MAX).is_ok(),
+            ObjectName::Fact(_, id) => fact::id_of(&bytes) == *id,
             ObjectName::Tombstone(_) => {
                 decode_strict::<Tombstone>("tombstone", &bytes, StoredSnapshot::BYTES_MAX).is_ok()
             }
@@ -233,7 +234,37 @@ impl Scrub<'_> {
         };
         if !good {
             self.report.damaged.push(name.to_string());
+            return Ok(());
         }
+        self.remember(name, bytes)
+    }
+
+    /// Notes a small object that reads well, so that its loss is noticed.
+    fn remember(&self, name: &ObjectName, bytes: Vec<u8>) -> Result<(), SessionError> {
+        if self.open.read(|catalog| known_of(catalog, name))? {
+            return Ok(());
+        }
+        let name = name.clone();
+        self.open.writer().run(move |writer| {
+            Ok(writer.catalog.atomically::<_, CatalogError>(|catalog| match name {
+                ObjectName::Fact(kind, id) => catalog.insert_fact(&KnownFact { kind, id, bytes }),
+                ObjectName::Keyring(_) | ObjectName::Tombstone(_) => catalog.note_seen(&name.to_string()),
+                ObjectName::Snapshot(_) | ObjectName::Pack(_) => Ok(()),
+            })?)
+        })
+    }
+
+    /// Small objects of a folder that were there once: keyring generations, tombstones and facts never go alone.
+    fn lost_objects(&mut self, folder: Folder, listed: &[ObjectName]) -> Result<(), SessionError> {
+        let prefix = format!("{}/", folder.path());
+        let known: Vec<String> = self.open.read(|catalog| match folder {
+            Folder::Facts(kind) => Ok(catalog.facts(kind)?.iter().map(|fact| fact.name().to_string()).collect()),
+            Folder::Keyring | Folder::Tombstones => Ok(catalog.seen()?),
+            Folder::Packs | Folder::Snapshots => Ok(Vec::new()),
+        })?;
+        let listed: BTreeSet<String> = listed.iter().map(ToString::to_string).collect();
+        let lost = known.into_iter().filter(|name| name.starts_with(&prefix) && !listed.contains(name));
+        self.report.damaged.extend(lost);
         Ok(())
     }
 
@@ -280,4 +311,13 @@ impl Scrub<'_> {
         }
         Ok(self.report)
     }
+}
+
+/// True if a small object has its row.
+fn known_of(catalog: &Catalog, name: &ObjectName) -> Result<bool, SessionError> {
+    Ok(match name {
+        ObjectName::Fact(kind, id) => catalog.has_fact(*kind, id)?,
+        ObjectName::Keyring(_) | ObjectName::Tombstone(_) => catalog.has_seen(&name.to_string())?,
+        ObjectName::Snapshot(_) | ObjectName::Pack(_) => true,
+    })
 }

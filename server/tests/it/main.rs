@@ -8,6 +8,7 @@ mod admin;
 mod budget;
 mod connection;
 mod engine;
+mod facts;
 mod forge;
 mod harness;
 mod honest;
