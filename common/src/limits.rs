@@ -266,6 +266,21 @@ pub const RESERVE_PERCENT: u64 = 2;
 /// Smallest reserve, in bytes.
 pub const RESERVE_BYTES_MIN: u64 = 1 << 30;
 
+/// Time limit of one delivery of alarms through a channel, in milliseconds.
+pub const ALARM_DELIVERY_MS: u64 = 30_000;
+/// Mails to one address at once; more notices become one digest.
+pub const ALARM_MAILS_MAX: usize = 4;
+/// Notices in one delivery.
+pub const ALARM_NOTICES_MAX: usize = 100;
+/// Notices that wait for delivery, in all; the oldest go beyond that.
+pub const ALARM_QUEUE_MAX: usize = 10_000;
+/// Operators' mail addresses.
+pub const ALARM_OPERATORS_MAX: usize = 32;
+/// Longest file of an alarm channel's secret, in bytes.
+pub const ALARM_SECRET_BYTES_MAX: usize = 4 << 10;
+/// Longest cause of a failed delivery that is kept, in bytes.
+pub const ALARM_ERROR_BYTES_MAX: usize = 500;
+
 // Relations that the formats and the protocol rely on.
 const _: () = assert!(NODE_BYTES_MAX <= FRAME_PLAIN_BYTES_MAX);
 const _: () = assert!(NODE_CHILDREN_MAX * 32 + NODE_PLAIN_BYTES_MAX <= NODE_BYTES_MAX);

@@ -12,12 +12,13 @@ use common::limits::RESERVE_BYTES_MIN;
 use serde::Deserialize;
 
 use crate::contract::location::{Location, LocationRefused};
+use crate::monitor::settings::{AlarmSettings, AlarmsRefused, MetricsSettings};
 
 /// Name of the file in the server's folder.
 pub const FILE: &str = "server.toml";
 
 /// Every key, dotted.
-pub const KEYS: [&str; 12] = [
+pub const KEYS: [&str; 26] = [
     "listen",
     "names",
     "store",
@@ -30,6 +31,20 @@ pub const KEYS: [&str; 12] = [
     "public_certificate.names",
     "public_certificate.certificate",
     "public_certificate.key",
+    "metrics.listen",
+    "alarms.mail.server",
+    "alarms.mail.port",
+    "alarms.mail.encryption",
+    "alarms.mail.login",
+    "alarms.mail.password_file",
+    "alarms.mail.authority",
+    "alarms.mail.from",
+    "alarms.mail.operators",
+    "alarms.mail.customers",
+    "alarms.webhook.url",
+    "alarms.webhook.secret_file",
+    "alarms.webhook.authority",
+    "alarms.command.program",
 ];
 
 /// The sample that `init` fills in.
@@ -56,6 +71,11 @@ pub struct Config {
     pub log: Log,
     /// A certificate of a public authority beside the provider's own.
     pub public_certificate: Option<PublicCertificate>,
+    /// Where metrics are shown; nowhere if absent.
+    pub metrics: Option<MetricsSettings>,
+    /// Through what alarms are sent.
+    #[serde(default)]
+    pub alarms: AlarmSettings,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -150,6 +170,9 @@ pub enum ConfigError {
     /// The data may not be kept there.
     #[error("the location is refused")]
     Location(#[from] LocationRefused),
+    /// The alarms cannot be sent like that.
+    #[error("the alarms are refused")]
+    Alarms(#[from] AlarmsRefused),
 }
 
 impl Config {
@@ -166,6 +189,7 @@ impl Config {
             public.certificate = folder.join(&public.certificate);
             public.key = folder.join(&public.key);
         }
+        config.alarms.settle(folder);
         Ok(config)
     }
 
@@ -179,6 +203,7 @@ impl Config {
         check_keys(&table, "")?;
         let config: Self = toml::from_str(text).map_err(invalid)?;
         config.location().check()?;
+        config.alarms.check()?;
         Ok(config)
     }
 

@@ -249,12 +249,13 @@ const ERROR_PARAMS: [&str; 19] = [
     "name",
 ];
 
-type Sources = [(&'static str, &'static str); 6];
+type Sources = [(&'static str, &'static str); 7];
 
 macro_rules! sources {
     ($folder:literal) => {
         [
             ("admin.ftl", include_str!(concat!("../../locales/", $folder, "/admin.ftl"))),
+            ("alarm.ftl", include_str!(concat!("../../locales/", $folder, "/alarm.ftl"))),
             ("agent.ftl", include_str!(concat!("../../locales/", $folder, "/agent.ftl"))),
             ("errors.ftl", include_str!(concat!("../../locales/", $folder, "/errors.ftl"))),
             ("formats.ftl", include_str!(concat!("../../locales/", $folder, "/formats.ftl"))),

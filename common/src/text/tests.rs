@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 /// Keys that are put together at run time; each family has a test of its own where it is used.
-const FAMILIES: [&str; 10] = [
+const FAMILIES: [&str; 11] = [
     "admin-head-",
+    "alarm-",
     "error-",
     "help-",
     "key-mode-",

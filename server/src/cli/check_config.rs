@@ -30,6 +30,7 @@ struct Checked {
 pub fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
     let folder = folder(matches);
     let config = Config::load(&folder).with_context(|| folder.display().to_string())?;
+    config.alarms.check_files()?;
     let identity = Identity::load(&folder.join(IDENTITY_FOLDER))?;
     let location = config.location();
     let checked = Checked {

@@ -9,6 +9,7 @@ use super::exit::Exit;
 use crate::config::ConfigError;
 use crate::contract::location::LocationRefused;
 use crate::identity::IdentityError;
+use crate::monitor::settings::AlarmsRefused;
 use crate::session::error::SessionError;
 use crate::setup::SetupError;
 
@@ -49,6 +50,7 @@ pub fn exit(error: &anyhow::Error) -> Exit {
 
 fn sentence(cause: &(dyn std::error::Error + 'static), texts: Texts) -> Option<String> {
     let location = cause.downcast_ref::<LocationRefused>().map(|refused| location(refused, texts));
+    let alarms = || cause.downcast_ref::<AlarmsRefused>().map(|refused| alarms(refused, texts));
     let config = || cause.downcast_ref::<ConfigError>().and_then(|error| config(error, texts));
     let setup = || {
         let exists = matches!(cause.downcast_ref::<SetupError>(), Some(SetupError::Exists));
@@ -69,7 +71,7 @@ fn sentence(cause: &(dyn std::error::Error + 'static), texts: Texts) -> Option<S
         let error = cause.downcast_ref::<UsageError>()?;
         Some(texts.say_with("usage-invalid-value", &[("option", error.name.into()), ("value", (&error.value).into())]))
     };
-    location.or_else(config).or_else(setup).or_else(identity).or_else(session).or_else(usage)
+    location.or_else(alarms).or_else(config).or_else(setup).or_else(identity).or_else(session).or_else(usage)
 }
 
 fn location(refused: &LocationRefused, texts: Texts) -> String {
@@ -78,6 +80,12 @@ fn location(refused: &LocationRefused, texts: Texts) -> String {
         LocationRefused::Country { country } => texts.say_with("location-country", &[("country", country.into())]),
         LocationRefused::ThirdParty => texts.say("location-third-party"),
     }
+}
+
+fn alarms(refused: &AlarmsRefused, texts: Texts) -> String {
+    let AlarmsRefused { reason, field, value, cause } = refused;
+    let args = [("field", (*field).into()), ("value", value.into()), ("cause", cause.into())];
+    texts.say_with(&format!("alarm-config-{reason}"), &args)
 }
 
 fn config(error: &ConfigError, texts: Texts) -> Option<String> {
@@ -91,6 +99,6 @@ fn config(error: &ConfigError, texts: Texts) -> Option<String> {
         ConfigError::Invalid { message } => {
             Some(texts.say_with("server-config-invalid", &[("message", message.into())]))
         }
-        ConfigError::Location(_) => None,
+        ConfigError::Location(_) | ConfigError::Alarms(_) => None,
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod alarms;
 pub mod audit;
 pub mod customers;
 pub mod logins;

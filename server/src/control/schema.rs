@@ -5,13 +5,13 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{ControlError, upkeep, windows};
+use super::{ControlError, alarms, upkeep, windows};
 
 /// Marks the file as a control store ("DBct").
 const APPLICATION_ID: i64 = 0x4442_6374;
 
 /// The lists of each version, one per area.
-const VERSIONS: [&[&str]; 1] = [&[BASE, upkeep::TABLES, windows::TABLES]];
+const VERSIONS: [&[&str]; 1] = [&[BASE, upkeep::TABLES, windows::TABLES, alarms::TABLES]];
 
 /// Customers, subscriptions, accounts, agents, sets and the audit trail.
 const BASE: &str = "

@@ -1,19 +1,25 @@
 //! The alarm state machine: from what is wrong at each look to what is said, once, then daily at most, then the end.
 //!
-//! It does not observe and does not send. All channels (mail, webhook, command, metrics, console) show the same states.
+//! It does not observe and does not send. All channels (mail, webhook, command, metrics, command line) show the same states.
 //!
-//! Invariant: one message per change of state; a repeated look at the same fault says nothing for a day.
-//! Invariant: no file name: a subject is a subscription, a source, a pack or a site.
+//! Invariant: one message per change of state; a repeated look at the same fault says nothing for a day, and one that comes and
+//! goes within [`SETTLE`] is one alarm.
+//! Invariant: what could not be looked at has not ended.
+//! Invariant: no file name: a subject is a source, a counter, a channel or a site, as operators named them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// Time between two reminders of an alarm that goes on.
 pub const REMINDER: SignedDuration = SignedDuration::from_hours(24);
+/// Time without the fault after which an alarm has ended.
+pub const SETTLE: SignedDuration = SignedDuration::from_mins(10);
 
 /// What can be wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A source has no complete snapshot in its period.
     Late,
@@ -43,6 +49,72 @@ pub enum Kind {
     NotVerified,
     /// A copy of the control store failed.
     ControlCopyFailed,
+    /// The catalog of a subscription cannot be read.
+    Unreadable,
+    /// Messages cannot be delivered through a channel.
+    ChannelFailing,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 16] = [
+        Self::Late,
+        Self::QuotaOver,
+        Self::QuotaNear,
+        Self::VolumeOver,
+        Self::Hold,
+        Self::Damaged,
+        Self::ScrubLate,
+        Self::PruningStopped,
+        Self::StoreNearlyFull,
+        Self::StoreSuspect,
+        Self::CertificateEnds,
+        Self::CounterDiffers,
+        Self::NotVerified,
+        Self::ControlCopyFailed,
+        Self::Unreadable,
+        Self::ChannelFailing,
+    ];
+
+    /// Its stable name, in metrics, rows and documents.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::QuotaOver => "quota_over",
+            Self::QuotaNear => "quota_near",
+            Self::VolumeOver => "volume_over",
+            Self::Hold => "hold",
+            Self::Damaged => "damaged",
+            Self::ScrubLate => "scrub_late",
+            Self::PruningStopped => "pruning_stopped",
+            Self::StoreNearlyFull => "store_nearly_full",
+            Self::StoreSuspect => "store_suspect",
+            Self::CertificateEnds => "certificate_ends",
+            Self::CounterDiffers => "counter_differs",
+            Self::NotVerified => "not_verified",
+            Self::ControlCopyFailed => "control_copy_failed",
+            Self::Unreadable => "unreadable",
+            Self::ChannelFailing => "channel_failing",
+        }
+    }
+
+    /// The kind of a name.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// True if the customer is told beside the operators.
+    pub const fn is_for_customer(self) -> bool {
+        matches!(self, Self::Late | Self::QuotaOver | Self::QuotaNear | Self::VolumeOver | Self::Hold)
+    }
+
+    /// The graver kind that takes its place: its own end is then not said.
+    const fn graver(self) -> Option<Self> {
+        match self {
+            Self::QuotaNear => Some(Self::QuotaOver),
+            _ => None,
+        }
+    }
 }
 
 /// What an alarm is about.
@@ -52,8 +124,37 @@ pub struct Key {
     pub kind: Kind,
     /// Whose, as a reference; empty for the server itself.
     pub subscription: String,
-    /// With what: a source's name, a pack's id, a site.
+    /// With what: a source's name, a counter, a channel.
     pub subject: String,
+}
+
+/// How bad it is, in the unit of the kind (bytes, days, objects); 0 where there is nothing to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Measures {
+    /// What is used, or how many.
+    pub used: u64,
+    /// What is allowed.
+    pub allowed: u64,
+    /// The moment that it is about, in nanoseconds since 1970.
+    pub at_ns: i64,
+}
+
+/// What is wrong at a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What it is about.
+    pub key: Key,
+    /// How bad it is.
+    pub measures: Measures,
+}
+
+/// One look.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// All that is wrong, as far as it could be seen.
+    pub wrong: Vec<Fault>,
+    /// References of the subscriptions that could not be looked at.
+    pub unread: BTreeSet<String>,
 }
 
 /// An alarm that goes on.
@@ -63,17 +164,37 @@ pub struct Active {
     pub since: Timestamp,
     /// When it was last said.
     pub said_at: Timestamp,
+    /// Since when the fault is gone, if it is.
+    pub gone_since: Option<Timestamp>,
+    /// How bad it was when it was last seen.
+    pub measures: Measures,
+}
+
+/// What happened to an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// It began.
+    Raised,
+    /// It still goes on, a day later.
+    Reminder,
+    /// It ended.
+    Ended,
+    /// Nothing: an operator tries the channels.
+    Test,
 }
 
 /// Something to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Message {
-    /// It began.
-    Raised(Key),
-    /// It still goes on, a day later.
-    Reminder(Key, Timestamp),
-    /// It ended; it had begun at that time.
-    Ended(Key, Timestamp),
+pub struct Message {
+    /// What happened.
+    pub event: Event,
+    /// To which alarm.
+    pub key: Key,
+    /// When it had begun.
+    pub since: Timestamp,
+    /// How bad it is, or was.
+    pub measures: Measures,
 }
 
 /// All alarms that go on.
@@ -93,26 +214,43 @@ impl Alarms {
         self.active.iter()
     }
 
-    /// Compares what is wrong now with what was, and returns what to say. `wrong` is the whole truth of this look: what is not
-    /// in it has ended.
-    pub fn look(&mut self, wrong: impl IntoIterator<Item = Key>, now: Timestamp) -> Vec<Message> {
+    /// Compares what is wrong now with what was, and returns what to say.
+    pub fn look(&mut self, observed: &Observed, now: Timestamp) -> Vec<Message> {
         let mut messages = Vec::new();
-        let mut next = BTreeMap::new();
-        for key in wrong.into_iter().collect::<BTreeSet<_>>() {
-            let Some(known) = self.active.remove(&key) else {
-                next.insert(key.clone(), Active { since: now, said_at: now });
-                messages.push(Message::Raised(key));
-                continue;
+        let wrong: BTreeMap<&Key, Measures> = observed.wrong.iter().map(|fault| (&fault.key, fault.measures)).collect();
+        for (key, measures) in &wrong {
+            let (since, event) = match self.active.get_mut(key) {
+                Some(active) => {
+                    (active.measures, active.gone_since) = (*measures, None);
+                    if now.duration_since(active.said_at) < REMINDER {
+                        continue;
+                    }
+                    active.said_at = now;
+                    (active.since, Event::Reminder)
+                }
+                None => {
+                    let active = Active { since: now, said_at: now, gone_since: None, measures: *measures };
+                    self.active.insert((*key).clone(), active);
+                    (now, Event::Raised)
+                }
             };
-            let remind = now.duration_since(known.said_at) >= REMINDER;
-            let said_at = if remind { now } else { known.said_at };
-            if remind {
-                messages.push(Message::Reminder(key.clone(), known.since));
-            }
-            next.insert(key, Active { said_at, ..known });
+            messages.push(Message { event, key: (*key).clone(), since, measures: *measures });
         }
-        let ended = std::mem::replace(&mut self.active, next);
-        messages.extend(ended.into_iter().map(|(key, known)| Message::Ended(key, known.since)));
+        self.active.retain(|key, active| {
+            if wrong.contains_key(key) || observed.unread.contains(&key.subscription) {
+                return true;
+            }
+            let is_replaced = key.kind.graver().is_some_and(|kind| wrong.contains_key(&Key { kind, ..key.clone() }));
+            let gone_since = *active.gone_since.get_or_insert(now);
+            if !is_replaced && now.duration_since(gone_since) < SETTLE {
+                return true;
+            }
+            if !is_replaced {
+                let Active { since, measures, .. } = *active;
+                messages.push(Message { event: Event::Ended, key: key.clone(), since, measures });
+            }
+            false
+        });
         messages
     }
 }
@@ -122,25 +260,88 @@ mod tests {
     use super::*;
     use jiff::ToSpan;
 
-    fn key(subject: &str) -> Key {
-        Key { kind: Kind::Late, subscription: "BC-1".into(), subject: subject.into() }
+    fn key(kind: Kind, subject: &str) -> Key {
+        Key { kind, subscription: "BC-1".into(), subject: subject.into() }
+    }
+
+    fn observed(keys: &[Key]) -> Observed {
+        let fault = |key: &Key| Fault { key: key.clone(), measures: Measures::default() };
+        Observed { wrong: keys.iter().map(fault).collect(), unread: BTreeSet::new() }
+    }
+
+    fn start() -> Timestamp {
+        "2026-11-22T12:00:00Z".parse().unwrap()
+    }
+
+    fn said(messages: &[Message]) -> Vec<(Event, String)> {
+        messages.iter().map(|message| (message.event, message.key.subject.clone())).collect()
     }
 
     #[test]
     fn an_alarm_is_said_once_then_daily_then_its_end() {
-        let start: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
-        let at = |hours: i64| start.checked_add(hours.hours()).unwrap();
+        let (a, b) = (key(Kind::Late, "a"), key(Kind::Late, "b"));
+        let at = |minutes: i64| start().checked_add(minutes.minutes()).unwrap();
         let mut alarms = Alarms::default();
-        assert_eq!(alarms.look([key("a"), key("a")], at(0)), [Message::Raised(key("a"))]);
-        assert_eq!(alarms.look([key("a"), key("a")], at(23)), []);
-        assert_eq!(
-            alarms.look([key("a"), key("b")], at(24)),
-            [Message::Reminder(key("a"), at(0)), Message::Raised(key("b"))]
-        );
-        let mut restored = Alarms::restore(alarms.active().map(|(key, active)| (key.clone(), *active)));
-        assert_eq!(restored.look([key("b")], at(25)), [Message::Ended(key("a"), at(0))]);
-        assert_eq!(restored.look([key("b")], at(26)), []);
-        assert_eq!(restored.look([], at(27)), [Message::Ended(key("b"), at(24))]);
-        assert_eq!(restored.look([key("b")], at(28)), [Message::Raised(key("b"))], "it may come back");
+        let rows: [(&[&Key], i64, &[(Event, &str)]); 9] = [
+            (&[&a, &a], 0, &[(Event::Raised, "a")]),
+            (&[&a], 23 * 60, &[]),
+            (&[&a, &b], 24 * 60, &[(Event::Reminder, "a"), (Event::Raised, "b")]),
+            (&[&b], 25 * 60, &[]),
+            (&[&b], 25 * 60 + 10, &[(Event::Ended, "a")]),
+            (&[&b], 26 * 60, &[]),
+            (&[], 27 * 60, &[]),
+            (&[], 28 * 60, &[(Event::Ended, "b")]),
+            (&[&b], 29 * 60, &[(Event::Raised, "b")]),
+        ];
+        for (wrong, minutes, expected) in rows {
+            // A restart between any two looks changes nothing.
+            alarms = Alarms::restore(alarms.active().map(|(key, active)| (key.clone(), *active)).collect::<Vec<_>>());
+            let keys: Vec<Key> = wrong.iter().map(|key| (*key).clone()).collect();
+            let expected: Vec<_> = expected.iter().map(|(event, subject)| (*event, (*subject).to_owned())).collect();
+            assert_eq!(said(&alarms.look(&observed(&keys), at(minutes))), expected, "at minute {minutes}");
+        }
+    }
+
+    #[test]
+    fn a_fault_that_comes_and_goes_is_one_alarm() {
+        let fault = observed(&[key(Kind::StoreNearlyFull, "")]);
+        let mut alarms = Alarms::default();
+        let mut messages = Vec::new();
+        for minute in 0..60 {
+            let look = if minute % 5 == 0 { fault.clone() } else { Observed::default() };
+            messages.extend(alarms.look(&look, start().checked_add(minute.minutes()).unwrap()));
+        }
+        assert_eq!(said(&messages), [(Event::Raised, String::new())]);
+    }
+
+    #[test]
+    fn a_day_that_goes_from_near_to_over_does_not_end_on_the_way() {
+        let (near, over) = (key(Kind::QuotaNear, ""), key(Kind::QuotaOver, ""));
+        let mut alarms = Alarms::default();
+        alarms.look(&observed(&[near]), start());
+        let messages = alarms.look(&observed(std::slice::from_ref(&over)), start());
+        assert_eq!(messages.len(), 1);
+        assert_eq!((messages[0].event, &messages[0].key), (Event::Raised, &over));
+        assert_eq!(alarms.active().count(), 1);
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_has_not_ended() {
+        let mut alarms = Alarms::default();
+        alarms.look(&observed(&[key(Kind::Late, "a")]), start());
+        let blind = Observed { wrong: Vec::new(), unread: ["BC-1".to_owned()].into() };
+        for hours in 1..50 {
+            assert_eq!(alarms.look(&blind, start().checked_add(hours.hours()).unwrap()), []);
+        }
+        assert_eq!(alarms.active().count(), 1);
+    }
+
+    #[test]
+    fn every_kind_is_known_by_its_word() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::named(kind.word()), Some(kind));
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("{:?}", kind.word()));
+        }
+        assert_eq!(Kind::named("x"), None);
     }
 }

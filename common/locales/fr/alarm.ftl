@@ -1,0 +1,102 @@
+### Textes : alarmes (messages, tableaux) et leur configuration.
+
+alarm-subject = [Do'BaaS] Alarme : { $title } ({ $about })
+alarm-subject-ended = [Do'BaaS] Fin d'alarme : { $title } ({ $about })
+alarm-digest-subject = [Do'BaaS] { $count } messages d'alarme
+alarm-test-subject = [Do'BaaS] Essai des alarmes
+alarm-test-body = Un opérateur essaie l'envoi des alarmes. Ce message est arrivé : il n'y a rien à faire.
+alarm-about-server = serveur
+alarm-about = Concerne : { $about }
+alarm-raised = L'alarme a commencé le { $since }.
+alarm-reminder = Rappel : l'alarme dure depuis le { $since }.
+alarm-ended = L'alarme, commencée le { $since }, est terminée.
+
+alarm-late-title = sauvegarde en retard
+alarm-late-sentence = La source « { $subject } » n'a pas de sauvegarde complète dans le délai prévu, qui s'est terminé le { $at }.
+alarm-late-advice = Vérifiez que la machine est allumée, que l'agent y tourne et qu'il joint le serveur : « dobaas-admin agent list » dit quand il a appelé pour la dernière fois.
+alarm-late-customer = Vérifiez que la machine est allumée et reliée au réseau, puis lancez « dobaas status » dessus. En cas de doute, appelez votre prestataire.
+alarm-quota-over-title = modification quotidienne dépassée
+alarm-quota-over-sentence = { $used } ont changé aujourd'hui pour { $allowed } prévus au bon de commande.
+alarm-quota-over-advice = Regardez les sources responsables (« dobaas-admin quota »). Un excès soudain et massif peut être l'effet d'un logiciel de rançon.
+alarm-quota-over-customer = Si ce changement est attendu (mise à jour, import), il n'y a rien à faire. Sinon, appelez votre prestataire sans attendre : un excès soudain peut être l'effet d'un logiciel de rançon.
+alarm-quota-near-title = modification quotidienne proche de la limite
+alarm-quota-near-sentence = { $used } ont changé aujourd'hui pour { $allowed } prévus au bon de commande : plus de 80 %.
+alarm-quota-near-advice = Regardez les sources responsables (« dobaas-admin quota »).
+alarm-quota-near-customer = Si ce changement est attendu, il n'y a rien à faire. Sinon, appelez votre prestataire.
+alarm-volume-over-title = volume contractuel dépassé
+alarm-volume-over-sentence = Les dernières sauvegardes font { $used } pour { $allowed } au bon de commande.
+alarm-volume-over-advice = Ouvrez la réévaluation avec le client, ou réduisez les jeux de sauvegarde avec lui.
+alarm-volume-over-customer = Prenez contact avec votre prestataire pour réévaluer le volume, ou réduisez ce que vos jeux de sauvegarde contiennent.
+alarm-hold-title = sauvegarde suspecte
+alarm-hold-sentence = Une sauvegarde de la source « { $subject } » est suspecte depuis le { $at } : rien n'est plus purgé pour cet abonnement.
+alarm-hold-advice = Appelez le client, regardez les signaux, puis levez la retenue à deux opérateurs s'il n'y a pas d'attaque.
+alarm-hold-customer = Beaucoup de données ont changé d'un coup. Si vous ne l'expliquez pas, isolez la machine et appelez votre prestataire ; vos sauvegardes antérieures sont conservées.
+alarm-damaged-title = données stockées endommagées
+alarm-damaged-sentence = { $used } objets stockés de cet abonnement sont endommagés.
+alarm-damaged-advice = Vérifiez le disque. La prochaine sauvegarde renvoie ce qui manque si la source l'a encore ; la vérification liste les sauvegardes touchées.
+alarm-scrub-late-title = vérification du stockage en retard
+alarm-scrub-late-sentence = Un objet stocké n'a pas été relu depuis le { $at } ; le délai est de { $allowed } jours.
+alarm-scrub-late-advice = Regardez les travaux d'entretien : la vérification est peut-être suspendue ou trop lente pour ce volume.
+alarm-pruning-stopped-title = purge arrêtée
+alarm-pruning-stopped-sentence = La purge attend un opérateur depuis le { $at }{ $subject ->
+    [none] {""}
+   *[other] {" "}({ $subject })
+}.
+alarm-pruning-stopped-advice = Rien n'est supprimé dans le doute. Regardez pourquoi, puis autorisez la purge.
+alarm-store-nearly-full-title = stockage presque plein
+alarm-store-nearly-full-sentence = Il reste { $used } de libre au-dessus de la réserve de { $allowed }.
+alarm-store-nearly-full-advice = Agrandissez le disque. Sous la réserve, les nouvelles sauvegardes sont refusées ; restaurer et purger restent possibles.
+alarm-store-suspect-title = stockage en écriture refusée
+alarm-store-suspect-sentence = Une écriture a échoué : le stockage n'accepte plus rien, la lecture continue.
+alarm-store-suspect-advice = Regardez le journal du système et le disque, puis redémarrez le serveur. Aucune sauvegarde n'est acceptée d'ici là.
+alarm-certificate-ends-title = certificat bientôt expiré
+alarm-certificate-ends-sentence = Un certificat présenté par le serveur ({ $subject }) expire le { $at }.
+alarm-certificate-ends-advice = Le certificat du prestataire se renouvelle seul : s'il ne l'est pas, regardez le journal. Un certificat public se remplace dans les fichiers de la configuration.
+alarm-counter-differs-title = compteur inexact
+alarm-counter-differs-sentence = { $used } compteurs de cet abonnement diffèrent de leur recomptage.
+alarm-counter-differs-advice = Rien n'est corrigé en silence : regardez le journal et signalez l'écart à l'éditeur.
+alarm-not-verified-title = sauvegardes jamais vérifiées par le client
+alarm-not-verified-sentence = Aucun détenteur de clé n'a vérifié ni restauré la source « { $subject } » depuis le { $at }, soit plus de la moitié de l'historique.
+alarm-not-verified-advice = Proposez au client un essai de restauration : lui seul peut prouver que ses sauvegardes se lisent.
+alarm-control-copy-failed-title = copie des registres en échec
+alarm-control-copy-failed-sentence = Les registres du prestataire (bons de commande, comptes, traces) n'ont pas été copiés dans le stockage depuis le { $at }.
+alarm-control-copy-failed-advice = Regardez le journal et la place disponible, puis lancez « dobaas-server backup-control ».
+alarm-unreadable-title = index d'abonnement illisible
+alarm-unreadable-sentence = L'index de cet abonnement ne peut pas être lu : ni son état ni ses alarmes ne sont connus.
+alarm-unreadable-advice = Regardez le journal. Les données stockées ne sont pas en cause : « dobaas-server rebuild » refait l'index.
+alarm-channel-failing-title = alarmes non délivrées
+alarm-channel-failing-sentence = { $used } messages attendent : l'envoi par « { $subject } » échoue depuis le { $at }.
+alarm-channel-failing-advice = « dobaas-admin alarm list » dit pourquoi ; « dobaas-admin alarm test » essaie chaque voie.
+
+alarm-channel-mail = courriel
+alarm-channel-webhook = webhook
+alarm-channel-command = commande
+alarm-none = Aucune alarme en cours.
+alarm-no-channel = Aucune voie d'envoi n'est configurée : voir [alarms] dans server.toml.
+alarm-delivered = envoyé
+alarm-failed = échec : { $cause }
+alarm-never = jamais
+alarm-head-kind = Alarme
+alarm-head-subscription = Abonnement
+alarm-head-subject = Objet
+alarm-head-since = Depuis
+alarm-head-detail = Détail
+alarm-head-channel = Voie
+alarm-head-recipient = Destinataire
+alarm-head-result = Résultat
+alarm-head-delivered = Dernier envoi
+alarm-head-queued = En attente
+alarm-head-error = Dernière erreur
+help-admin-alarm = Alarmes en cours et voies d'envoi
+help-admin-alarm-list = Liste ce qui ne va pas, depuis quand, et l'état des voies d'envoi
+help-admin-alarm-test = Envoie un message d'essai par chaque voie et dit ce que chacune a répondu
+
+alarm-config-address = Alarmes : « { $value } » n'est pas une adresse de courriel ({ $field }).
+alarm-config-operators = Alarmes : il faut au moins une adresse d'opérateur (alarms.mail.operators).
+alarm-config-plain = Alarmes : sans chiffrement, le serveur de courriel doit être sur cette machine (alarms.mail.server : « { $value } »). Mettez encryption = "starttls" ou "tls".
+alarm-config-login = Alarmes : alarms.mail.login et alarms.mail.password_file vont ensemble.
+alarm-config-url = Alarmes : « { $value } » n'est pas une adresse http(s) utilisable (alarms.webhook.url).
+alarm-config-url-plain = Alarmes : sans TLS, le webhook doit être sur cette machine (alarms.webhook.url : « { $value } »). Utilisez https.
+alarm-config-program = Alarmes : alarms.command.program est une liste qui commence par le chemin absolu d'un programme (« { $value } »).
+alarm-config-file = Alarmes : le fichier { $value } ({ $field }) ne peut pas être utilisé : { $cause }
+alarm-config-secret-open = Alarmes : le secret { $value } ({ $field }) est lisible par d'autres que son propriétaire : chmod 600.
