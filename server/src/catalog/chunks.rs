@@ -186,7 +186,8 @@ impl Catalog {
     pub fn store_chunk(&self, staged: &StagedChunk, next_row: &mut u32) -> Result<u32, CatalogError> {
         let known = self.chunk(staged.scope, &staged.entry.id)?;
         let row = match known {
-            Some(known) if known.state == ChunkState::Present => return Ok(known.row),
+            // Trash may go before the new frame's pack is published: the row moves to the new frame.
+            Some(known) if known.state == ChunkState::Present && !self.is_trashed(known.row)? => return Ok(known.row),
             Some(known) => {
                 self.update_chunk(known.row, staged)?;
                 known.row

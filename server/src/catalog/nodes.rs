@@ -23,11 +23,12 @@ pub struct NodeFacts {
 }
 
 impl Catalog {
-    /// Stores what the node of `row` refers to, and whether it is complete in `epoch`.
+    /// Stores what the node of `row` refers to, and whether it is complete in `epoch`; the rows of its children, which the
+    /// caller takes off the trash in the same transaction.
     ///
     /// # Errors
     /// [`CatalogError`]; to be called inside a transaction.
-    pub fn store_node(&self, node: NewNode<'_>, next_row: &mut u32) -> Result<(), CatalogError> {
+    pub fn store_node(&self, node: NewNode<'_>, next_row: &mut u32) -> Result<Vec<u32>, CatalogError> {
         let mut rows = Vec::with_capacity(node.children.len());
         let mut complete = true;
         for id in node.children {
@@ -40,7 +41,7 @@ impl Catalog {
             .connection
             .prepare_cached("INSERT OR REPLACE INTO nodes (row, children, complete) VALUES (?1, ?2, ?3)")?;
         statement.execute((node.row, children::encode(&rows), complete))?;
-        Ok(())
+        Ok(rows)
     }
 
     /// True if a chunk may be referred to: present and, if a node, complete in `epoch`.

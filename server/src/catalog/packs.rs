@@ -23,6 +23,8 @@ pub enum PackState {
     Quarantined,
     /// An object that is gone.
     Lost,
+    /// An object of compaction that may not be there yet; no chunk points to it.
+    Arriving,
 }
 
 impl PackState {
@@ -33,6 +35,7 @@ impl PackState {
             Self::Suspect => 2,
             Self::Quarantined => 3,
             Self::Lost => 4,
+            Self::Arriving => 5,
         }
     }
 
@@ -43,6 +46,7 @@ impl PackState {
             2 => Ok(Self::Suspect),
             3 => Ok(Self::Quarantined),
             4 => Ok(Self::Lost),
+            5 => Ok(Self::Arriving),
             _ => Err(CatalogError::Inconsistent("unknown state of a pack")),
         }
     }
@@ -65,6 +69,8 @@ pub struct PackFacts {
     pub bytes: u64,
     /// Row of the session that filled it; 0 if several did.
     pub session: u32,
+    /// Since when no chunk points to it, in nanoseconds since 1970; 0 while one does.
+    pub emptied_at_ns: i64,
 }
 
 fn facts(row: &Row<'_>) -> Result<PackFacts, CatalogError> {
@@ -76,10 +82,11 @@ fn facts(row: &Row<'_>) -> Result<PackFacts, CatalogError> {
         salt: row.get(4)?,
         bytes: count(row.get(5)?),
         session: row.get(6)?,
+        emptied_at_ns: row.get(7)?,
     })
 }
 
-const FACTS: &str = "SELECT row, name, kind, state, salt, bytes, session FROM packs";
+const FACTS: &str = "SELECT row, name, kind, state, salt, bytes, session, emptied_at_ns FROM packs";
 
 impl Catalog {
     /// The next free row number of a pack.
@@ -96,7 +103,8 @@ impl Catalog {
     /// [`CatalogError`].
     pub fn store_pack(&self, pack: &PackFacts) -> Result<(), CatalogError> {
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO packs (row, name, kind, state, salt, bytes, session) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            "INSERT INTO packs (row, name, kind, state, salt, bytes, session, emptied_at_ns)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT (row) DO UPDATE SET name = ?2, state = ?4, bytes = ?6",
         )?;
         statement.execute((
@@ -107,6 +115,7 @@ impl Catalog {
             pack.salt,
             stored(pack.bytes),
             pack.session,
+            pack.emptied_at_ns,
         ))?;
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The tables of a catalog.
 //!
 //! Row numbers of chunks are dense from 1 and fit 32 bits, so that a set of chunks is a bitmap. Byte counts and times are
-//! 64-bit; ids are blobs. A chunk that nothing stored yet but that a node names is a row in state absent.
+//! 64-bit; ids are blobs. A chunk that nothing stored yet but that a node names is a row in state absent. An
+//! expired snapshot keeps its row, without a root: history of use and the chain of receipts go on.
 
 use crate::catalog::facts;
 
@@ -48,7 +49,8 @@ CREATE TABLE packs (
     state INTEGER NOT NULL,
     salt BLOB NOT NULL,
     bytes INTEGER NOT NULL,
-    session INTEGER NOT NULL
+    session INTEGER NOT NULL,
+    emptied_at_ns INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX packs_not_published ON packs (state) WHERE state <> 1;
 
@@ -102,6 +104,7 @@ CREATE TABLE snapshots (
     digest BLOB NOT NULL,
     receipt BLOB NOT NULL,
     verified_at_ns INTEGER NOT NULL DEFAULT 0,
+    expired_at_ns INTEGER NOT NULL DEFAULT 0,
     UNIQUE (source, sequence)
 );
 
@@ -117,6 +120,18 @@ CREATE TABLE days (
     complete INTEGER NOT NULL,
     partial INTEGER NOT NULL,
     PRIMARY KEY (day, source)
+) WITHOUT ROWID;
+
+CREATE TABLE trash_epochs (
+    epoch INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_ns INTEGER NOT NULL,
+    newest_session INTEGER NOT NULL
+);
+CREATE TABLE trash (
+    part INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    rows BLOB NOT NULL,
+    PRIMARY KEY (part, epoch)
 ) WITHOUT ROWID;
 
 CREATE TABLE closures (

@@ -25,7 +25,7 @@ pub struct SnapshotFacts {
     pub sequence: u64,
     /// Whether everything is in it.
     pub state: SnapshotState,
-    /// Row of its root node.
+    /// Row of its root node; 0 once it expired.
     pub root: u32,
     /// What the server added.
     pub server: ServerPart,
@@ -35,11 +35,13 @@ pub struct SnapshotFacts {
     pub receipt: Vec<u8>,
     /// When a key holder last verified all of it; 0 if never.
     pub verified_at_ns: i64,
+    /// When it left the history, in nanoseconds since 1970; 0 while it is there.
+    pub expired_at_ns: i64,
 }
 
 const FACTS: &str = "SELECT session, scope, agent, source, sequence, state, root, day, received_at_ns, changed_bytes,
     relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, reachable_bytes, first, initial_bytes, digest,
-    receipt, verified_at_ns FROM snapshots";
+    receipt, verified_at_ns, expired_at_ns FROM snapshots";
 
 fn facts(row: &Row<'_>) -> Result<SnapshotFacts, CatalogError> {
     let state: i32 = row.get(5)?;
@@ -70,6 +72,7 @@ fn facts(row: &Row<'_>) -> Result<SnapshotFacts, CatalogError> {
         digest: row.get(18)?,
         receipt: row.get(19)?,
         verified_at_ns: row.get(20)?,
+        expired_at_ns: row.get(21)?,
     })
 }
 
@@ -104,8 +107,8 @@ impl Catalog {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO snapshots (session, scope, agent, source, sequence, state, root, day, received_at_ns, changed_bytes,
              relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, reachable_bytes, first, initial_bytes,
-             digest, receipt, verified_at_ns)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+             digest, receipt, verified_at_ns, expired_at_ns)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
         )?;
         statement.execute(rusqlite::params![
             snapshot.session.as_bytes(),
@@ -129,11 +132,12 @@ impl Catalog {
             snapshot.digest,
             snapshot.receipt,
             snapshot.verified_at_ns,
+            snapshot.expired_at_ns,
         ])?;
         self.set_meta("received_at_ns", server.received_at_ns.max(self.received_at_ns()?))
     }
 
-    /// The snapshot of a session.
+    /// The snapshot of a session, also if it expired.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -142,7 +146,7 @@ impl Catalog {
         statement.query_row([session.as_bytes()], |row| Ok(facts(row))).optional()?.transpose()
     }
 
-    /// The newest snapshot of a source.
+    /// The newest snapshot of a source; it never expires.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -152,12 +156,13 @@ impl Catalog {
         statement.query_row([source.as_bytes()], |row| Ok(facts(row))).optional()?.transpose()
     }
 
-    /// All snapshots, in the order in which they were received.
+    /// All snapshots that did not expire, in the order in which they were received.
     ///
     /// # Errors
     /// [`CatalogError`].
     pub fn snapshots(&self) -> Result<Vec<SnapshotFacts>, CatalogError> {
-        let mut statement = self.connection.prepare_cached(&format!("{FACTS} ORDER BY received_at_ns"))?;
+        let mut statement =
+            self.connection.prepare_cached(&format!("{FACTS} WHERE expired_at_ns = 0 ORDER BY received_at_ns"))?;
         statement.query_map([], |row| Ok(facts(row)))?.map(|row| row?).collect()
     }
 
@@ -172,7 +177,8 @@ impl Catalog {
         limit: u32,
     ) -> Result<Vec<SnapshotFacts>, CatalogError> {
         let sql = format!(
-            "{FACTS} WHERE (?1 IS NULL OR source = ?1) AND received_at_ns <= ?2 ORDER BY received_at_ns DESC LIMIT ?3"
+            "{FACTS} WHERE expired_at_ns = 0 AND (?1 IS NULL OR source = ?1) AND received_at_ns <= ?2
+             ORDER BY received_at_ns DESC LIMIT ?3"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let parameters = (source.map(|source| source.as_bytes()), until_ns, limit);
@@ -196,7 +202,7 @@ impl Catalog {
     pub fn source_statistics(&self) -> Result<Vec<SourceStatistics>, CatalogError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT source, count(*), max(received_at_ns), min(received_at_ns), max(verified_at_ns)
-             FROM snapshots GROUP BY source ORDER BY source",
+             FROM snapshots WHERE expired_at_ns = 0 GROUP BY source ORDER BY source",
         )?;
         let rows = statement.query_map([], |row| {
             Ok((SourceId::new(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
@@ -221,6 +227,28 @@ impl Catalog {
     fn scope_id(&self, row: u32) -> Result<ScopeId, CatalogError> {
         let mut statement = self.connection.prepare_cached("SELECT id FROM scopes WHERE row = ?1")?;
         Ok(ScopeId::new(statement.query_row([row], |row| row.get(0))?))
+    }
+
+    /// The snapshots that expired, in the order in which they were received.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn expired_snapshots(&self) -> Result<Vec<SnapshotFacts>, CatalogError> {
+        let sql = format!("{FACTS} WHERE expired_at_ns <> 0 ORDER BY received_at_ns");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        statement.query_map([], |row| Ok(facts(row)))?.map(|row| row?).collect()
+    }
+
+    /// Notes that a snapshot left the history; its counters and its receipt stay.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn set_expired(&self, session: &SessionId, at_ns: i64) -> Result<(), CatalogError> {
+        let mut statement = self.connection.prepare_cached(
+            "UPDATE snapshots SET expired_at_ns = ?2, root = 0 WHERE session = ?1 AND expired_at_ns = 0",
+        )?;
+        statement.execute((session.as_bytes(), at_ns))?;
+        Ok(())
     }
 
     /// Notes when a key holder verified a snapshot.

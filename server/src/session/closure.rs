@@ -23,6 +23,8 @@ pub struct Closure {
     pub chunks: RoaringBitmap,
     /// Nodes that were not known to be complete in `epoch`, and are.
     pub newly_complete: Vec<u32>,
+    /// Rows among them that were in trash: they come back with the commit, if they are still there.
+    pub trashed: RoaringBitmap,
     /// The closure epoch in which this was found.
     pub epoch: u32,
 }
@@ -80,7 +82,8 @@ pub fn walk(catalog: &Catalog, scope: u32, id: &ChunkId, missing_max: usize) -> 
     };
     let Survey { chunks, missing, newly_complete, epoch } = survey(catalog, root.row, missing_max as u64)?;
     if missing.is_empty() {
-        return Ok(Walk::Whole(Closure { root: root.row, chunks, newly_complete, epoch }));
+        let trashed = if catalog.has_trash()? { catalog.trashed_rows(None)? & &chunks } else { RoaringBitmap::new() };
+        return Ok(Walk::Whole(Closure { root: root.row, chunks, newly_complete, trashed, epoch }));
     }
     let ids = missing.iter().take(missing_max + 1).map(|row| catalog.chunk_id(row));
     ids.collect::<Result<_, _>>().map(Walk::Missing)

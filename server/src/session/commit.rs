@@ -178,6 +178,13 @@ impl Writer {
         if self.catalog.closure_epoch()? != plan.closure.epoch {
             return Ok(false);
         }
+        // The walk's view is some time ago: what was in trash then may have gone.
+        if !self.catalog.has_rows(&plan.closure.trashed)? {
+            return Ok(false);
+        }
+        if let Some(referred) = &mut self.referred {
+            referred.insert(plan.closure.root);
+        }
         let newest = self.catalog.newest_snapshot(&plan.head.source)?;
         if plan.head.sequence != newest.map_or(0, |newest| newest.sequence) + 1 {
             return Err(SessionError::invalid("sequence", "is not the next one of the source"));

@@ -12,6 +12,7 @@
 //! Invariant: I2. Invariant: a failed fsync is final (see `store::health`); only a transaction is tried again.
 
 use common::id::PackId;
+use roaring::RoaringBitmap;
 
 use crate::catalog::error::CatalogError;
 use crate::catalog::file::Catalog;
@@ -40,11 +41,17 @@ impl Writer {
         self.sync(&batch)?;
         let mut next_row = self.next_chunk_row;
         let stored = self.catalog.atomically(|catalog| store_rows(catalog, &batch, &mut next_row, now_ns));
-        if let Err(error) = stored {
-            shared.intake.lock().put_back(batch);
-            return Err(self.catalog_failed(error));
-        }
+        let referred = match stored {
+            Ok(referred) => referred,
+            Err(error) => {
+                shared.intake.lock().put_back(batch);
+                return Err(self.catalog_failed(error));
+            }
+        };
         self.next_chunk_row = next_row;
+        if let Some(all) = &mut self.referred {
+            *all |= referred;
+        }
         shared.intake.lock().settle(&batch.chunks);
         self.retired.extend(batch.retired);
         Ok(())
@@ -107,19 +114,29 @@ fn publish(shared: &Shared, growing: &mut Growing) -> Result<(PackId, u64), Stor
     Ok((finished.name, finished.bytes))
 }
 
-fn store_rows(catalog: &Catalog, batch: &DurableBatch, next_row: &mut u32, now_ns: i64) -> Result<(), CatalogError> {
+/// Gives the frames of a batch their rows; which rows it refers to. What of these is in trash comes back.
+fn store_rows(
+    catalog: &Catalog,
+    batch: &DurableBatch,
+    next_row: &mut u32,
+    now_ns: i64,
+) -> Result<RoaringBitmap, CatalogError> {
     let epoch = catalog.closure_epoch()?;
+    let mut referred = RoaringBitmap::new();
     for target in &batch.targets {
         catalog.store_pack(&target.facts)?;
     }
     for chunk in &batch.chunks {
         let row = catalog.store_chunk(chunk, next_row)?;
+        referred.insert(row);
         if chunk.entry.kind.is_node() {
-            catalog.store_node(NewNode { row, scope: chunk.scope, children: &chunk.children, epoch }, next_row)?;
+            let node = NewNode { row, scope: chunk.scope, children: &chunk.children, epoch };
+            referred.extend(catalog.store_node(node, next_row)?);
         }
     }
     for (session, bytes) in &batch.sent_bytes {
         catalog.touch_session(*session, now_ns, *bytes)?;
     }
-    Ok(())
+    catalog.bring_back_reached(&referred)?;
+    Ok(referred)
 }

@@ -200,8 +200,16 @@ impl Intake {
         let pack = OpenPack::create(&path, &header)?;
         self.next_pack += 1;
         self.batch.new_file = true;
-        let facts =
-            PackFacts { row, name: None, kind, state: PackState::Staging, salt, bytes: 0, session: session.row };
+        let facts = PackFacts {
+            row,
+            name: None,
+            kind,
+            state: PackState::Staging,
+            salt,
+            bytes: 0,
+            session: session.row,
+            emptied_at_ns: 0,
+        };
         Ok(Growing { facts, pack, path, session: session.pack_session(), dirty: true })
     }
 
@@ -210,6 +218,13 @@ impl Intake {
             self.batch.targets.push(target(&mut growing));
         }
         self.batch.retired.push(growing);
+    }
+
+    /// The row and the random bytes of a pack that is made elsewhere.
+    pub fn reserve_pack(&mut self) -> (u32, [u8; 16]) {
+        let row = self.next_pack;
+        self.next_pack += 1;
+        (row, self.place.random.bytes())
     }
 
     /// Lets the open packs of a session take no more frames.
@@ -277,10 +292,12 @@ impl Intake {
 
     /// What a chunk adds to the account if it is stored; `None` if it is there.
     fn charge(&self, scope: u32, entry: &PackEntry) -> Result<Option<Uncommitted>, CatalogError> {
-        Ok(match self.reader.chunk(scope, &entry.id)?.map(|known| known.state) {
-            Some(ChunkState::Present) => None,
-            // It is on the account already, or a snapshot reached it before it was damaged.
-            Some(ChunkState::Damaged) => Some(Uncommitted::default()),
+        let known = self.reader.chunk(scope, &entry.id)?;
+        let trashed = known.map(|known| self.reader.is_trashed(known.row)).transpose()?.unwrap_or(false);
+        Ok(match known.map(|known| known.state) {
+            Some(ChunkState::Present) if !trashed => None,
+            // It is on the account already, or a snapshot reached it before it was damaged or went to trash.
+            Some(ChunkState::Present | ChunkState::Damaged) => Some(Uncommitted::default()),
             Some(ChunkState::Absent) | None => Some(charge(entry.kind.is_node(), entry.plain_bytes, entry.frame_bytes)),
         })
     }

@@ -138,10 +138,14 @@ pub fn record(
         digest: object.digest,
         receipt: signed.clone(),
         verified_at_ns: 0,
+        expired_at_ns: 0,
     };
     catalog.insert_snapshot(&row)?;
     catalog.add_to_day(&row)?;
     catalog.release_uncommitted(&(catalog.uncommitted_rows()? & &closure.chunks))?;
+    if catalog.has_trash()? {
+        catalog.bring_back(&closure.chunks)?;
+    }
     catalog.set_reach(&head.source, reach)?;
     catalog.mark_complete(&closure.newly_complete, closure.epoch)?;
     catalog.set_session_state(session.row, SessionState::Committed)?;

@@ -63,7 +63,7 @@ pub fn recover(parts: SharedParts, catalog: Catalog, random: Random) -> Result<W
         shared.live.lock().insert(session.id, Arc::new(LiveSession::new(session)));
     }
     let next_chunk_row = catalog.next_chunk_row()?;
-    Ok(Writer { catalog, shared, next_chunk_row, retired: VecDeque::new() })
+    Ok(Writer { catalog, shared, next_chunk_row, retired: VecDeque::new(), referred: None })
 }
 
 struct Recovery<'a> {

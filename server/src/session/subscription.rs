@@ -14,8 +14,10 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use common::id::{ChunkId, ScopeId, SessionId, SubscriptionId};
 use common::limits::STREAMS_PER_SUBSCRIPTION_MAX;
 use parking_lot::Mutex;
+use roaring::RoaringBitmap;
 
 use crate::catalog::chunks::ChunkState;
+use crate::catalog::error::CatalogError;
 use crate::catalog::file::Catalog;
 use crate::contract::terms::Terms;
 use crate::session::budget::{Account, Ceiling};
@@ -213,14 +215,23 @@ impl Subscription {
     /// # Errors
     /// [`SessionError`].
     pub fn have(&self, scope: &ScopeId, ids: &[ChunkId]) -> Result<Vec<bool>, SessionError> {
-        self.read(|catalog| {
-            let Some(scope) = catalog.find_scope(scope)? else { return Ok(vec![false; ids.len()]) };
-            let epoch = catalog.closure_epoch()?;
-            let have = |id| match catalog.chunk(scope, id)? {
-                Some(known) if known.state == ChunkState::Present => Ok(catalog.is_usable(&known, epoch)?),
-                _ => Ok(false),
-            };
-            ids.iter().map(have).collect()
+        let (have, trashed) = self.read(|catalog| Ok(catalog.at_once(|catalog| have(catalog, scope, ids))?))?;
+        if trashed.is_empty() {
+            return Ok(have);
+        }
+        // The answer may only be given once what it says is out of the trash.
+        let (scope, ids) = (*scope, ids.to_vec());
+        self.writer.run(move |writer| {
+            let brought = writer.catalog.atomically(|catalog| {
+                let (have, trashed) = self::have(catalog, &scope, &ids)?;
+                catalog.bring_back_reached(&trashed)?;
+                Ok((have, trashed))
+            });
+            let (have, trashed) = brought.map_err(|error| writer.catalog_failed(error))?;
+            if let Some(referred) = &mut writer.referred {
+                *referred |= trashed;
+            }
+            Ok(have)
         })
     }
 
@@ -236,6 +247,25 @@ impl Subscription {
     pub fn account(&self) -> Account {
         self.shared.intake.lock().account()
     }
+}
+
+/// For each id, whether it may be referred to, and the rows of those that are in trash.
+fn have(catalog: &Catalog, scope: &ScopeId, ids: &[ChunkId]) -> Result<(Vec<bool>, RoaringBitmap), CatalogError> {
+    let mut trashed = RoaringBitmap::new();
+    let Some(scope) = catalog.find_scope(scope)? else { return Ok((vec![false; ids.len()], trashed)) };
+    let (epoch, has_trash) = (catalog.closure_epoch()?, catalog.has_trash()?);
+    let mut have = Vec::with_capacity(ids.len());
+    for id in ids {
+        let known = catalog.chunk(scope, id)?.filter(|known| known.state == ChunkState::Present);
+        let usable = known.map(|known| catalog.is_usable(&known, epoch)).transpose()?.unwrap_or(false);
+        if let Some(known) = known.filter(|_| usable && has_trash)
+            && catalog.is_trashed(known.row)?
+        {
+            trashed.insert(known.row);
+        }
+        have.push(usable);
+    }
+    Ok((have, trashed))
 }
 
 /// Gives its result once, also if the writer ends before the job is done.

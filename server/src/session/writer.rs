@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread::JoinHandle;
 
+use roaring::RoaringBitmap;
+
 use crate::catalog::file::Catalog;
 use crate::session::error::SessionError;
 use crate::session::intake::Growing;
@@ -28,6 +30,8 @@ pub struct Writer {
     pub next_chunk_row: u32,
     /// Packs whose frames are durable and that wait to be published.
     pub retired: VecDeque<Growing>,
+    /// While mark looks for garbage: rows that something refers to since it began.
+    pub referred: Option<RoaringBitmap>,
 }
 
 type Job = Box<dyn FnOnce(&mut Writer) + Send>;

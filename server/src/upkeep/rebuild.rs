@@ -20,6 +20,7 @@ use common::limits::PACK_BYTES_MAX;
 use common::pack::{self, PackEntry, PackHeader, PackKind, PackTail, TRAILER_BYTES, Trailer};
 use common::snapshot::StoredSnapshot;
 use common::stored::{PackSession, SnapshotKind};
+use roaring::RoaringBitmap;
 
 use crate::catalog::chunks::{ChunkState, StagedChunk};
 use crate::catalog::error::CatalogError;
@@ -199,7 +200,8 @@ impl Rebuild<'_> {
         }
         let reach = reach_of(self.catalog, &head.source, &found.chunks)?;
         let (newly_complete, epoch) = (found.newly_complete, found.epoch);
-        let closure = Closure { root: root.row, chunks: found.chunks, newly_complete, epoch };
+        let trashed = RoaringBitmap::new();
+        let closure = Closure { root: root.row, chunks: found.chunks, newly_complete, trashed, epoch };
         record_in_one(self.catalog, &self.parts.key, object, (&closure, &reach))?;
         self.report.snapshots += 1;
         Ok(())
@@ -273,6 +275,7 @@ impl PackFrames<'_> {
             salt: self.read.header.salt,
             bytes: self.read.bytes,
             session: session.map_or(0, |session| session.row),
+            emptied_at_ns: 0,
         })?)
     }
 
