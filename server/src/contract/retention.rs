@@ -2,7 +2,7 @@
 //!
 //! Time, not counts: flooding a source with snapshots pushes nothing out. It does not delete: upkeep asks, guards decide.
 //!
-//! Invariant: I5 — the last complete and the last verified snapshot of a source never go, whatever the settings.
+//! Invariant: I5 — the last complete, the last verified and the newest snapshot of a source never go, whatever the settings.
 
 use common::id::SessionId;
 use jiff::civil::Date;
@@ -93,6 +93,8 @@ pub enum Reason {
     LastVerified,
     /// Protected until a date.
     Protected,
+    /// The newest one of its source: the next one is compared with it, and the chain of receipts goes on from it.
+    Newest,
 }
 
 /// How long ago `received_at` was, not counting suspensions.
@@ -134,9 +136,66 @@ pub fn plan_retention(
         } else {
             None
         };
+        let reason = reason.or_else(|| (at + 1 == snapshots.len()).then_some(Reason::Newest));
         (snapshot.session, reason.map_or(Fate::Expire, Fate::Keep))
     };
     snapshots.iter().enumerate().map(decide).collect()
+}
+
+/// What becomes of a snapshot, and when it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlook {
+    /// Which one.
+    pub session: SessionId,
+    /// What becomes of it at present.
+    pub fate: Fate,
+    /// When it goes, if it does until the end of the outlook.
+    pub goes_at: Option<Timestamp>,
+}
+
+/// Looks ahead for every snapshot of one source, given oldest first, supposing that complete ones go on to come; in `steps` steps
+/// of `step`.
+pub fn plan_outlook(
+    snapshots: &[Candidate],
+    terms: (&History, &[Suspension]),
+    now: Timestamp,
+    (step, steps): (SignedDuration, u32),
+) -> Vec<Outlook> {
+    let (history, suspensions) = terms;
+    let fates = plan_retention(snapshots, history, suspensions, now).into_iter();
+    let mut all: Vec<Outlook> = fates
+        .map(|(session, fate)| Outlook { session, fate, goes_at: (fate == Fate::Expire).then_some(now) })
+        .collect();
+    let mut ahead = snapshots.to_vec();
+    let mut then = now;
+    for _ in 0..steps {
+        let Ok(next) = then.checked_add(step) else { break };
+        then = next;
+        // Its id is nobody's: the outlook of what does not exist yet is cut off below.
+        let coming = SessionId::new([0xff; 16]);
+        let next =
+            Candidate { session: coming, received_at: then, complete: true, verified: false, protected_until: None };
+        ahead.truncate(snapshots.len());
+        ahead.push(next);
+        let fates = plan_retention(&ahead, history, suspensions, then);
+        for (outlook, (_, fate)) in all.iter_mut().zip(fates).filter(|(_, (_, fate))| *fate == Fate::Expire) {
+            outlook.goes_at.get_or_insert(then);
+            debug_assert_eq!(fate, Fate::Expire, "only those are left");
+        }
+    }
+    all
+}
+
+/// True if `new` keeps less than `old` for some snapshot.
+pub fn is_shorter(new: &History, old: &History) -> bool {
+    new.days < old.days
+        || match (new.thinning.as_slice(), old.thinning.as_slice()) {
+            ([], _) => false,
+            (_, []) => true,
+            (new, old) => {
+                !old.iter().all(|rule| new.iter().any(|kept| kept.every == rule.every && kept.days >= rule.days))
+            }
+        }
 }
 
 /// True without thinning, or if some rule that still reaches this age keeps it as the newest of its period.
@@ -149,9 +208,9 @@ fn kept_by_thinning(
     let snapshot = &snapshots[at];
     let newest_of = |period: Period| {
         let name = period.name(snapshot.received_at);
-        snapshots[at + 1..]
-            .iter()
-            .all(|later| period.name(later.received_at) != name || (snapshot.complete && !later.complete))
+        // Oldest first: those of one period stand together.
+        let same = snapshots[at + 1..].iter().take_while(|later| period.name(later.received_at) == name);
+        same.into_iter().all(|later| snapshot.complete && !later.complete)
     };
     history.thinning.is_empty()
         || history.thinning.iter().any(|rule| {
@@ -273,6 +332,46 @@ mod tests {
             .map(|(session, _)| session.as_bytes()[0])
             .collect();
         assert_eq!(kept, [2, 3, 5]);
+    }
+
+    #[test]
+    fn the_outlook_says_when_each_goes() {
+        let snapshots = [snapshot(1, 40), snapshot(2, 29), snapshot(3, 28), snapshot(4, 1)];
+        let history = History { days: 30, thinning: Vec::new() };
+        let step = SignedDuration::from_hours(24);
+        let outlook = plan_outlook(&snapshots, (&history, &[]), now(), (step, 8));
+        let days: Vec<_> =
+            outlook.iter().map(|o| o.goes_at.map(|at| at.duration_since(now()).as_hours() / 24)).collect();
+        // Each stays as the edge of the window until the next one leaves it.
+        assert_eq!(days, [Some(2), Some(3), None, None]);
+        assert_eq!(outlook[0].fate, Fate::Keep(Reason::WindowEdge));
+        assert_eq!(outlook[3].fate, Fate::Keep(Reason::LastComplete));
+    }
+
+    #[test]
+    fn a_history_is_shorter_if_anything_would_go_sooner() {
+        let rule = |every, days| Thinning { every, days };
+        let history = |days, thinning: &[Thinning]| History { days, thinning: thinning.to_vec() };
+        let (daily, weekly) = (rule(Period::Day, 30), rule(Period::Week, 90));
+        for (new, old, shorter) in [
+            (history(30, &[]), history(30, &[]), false),
+            (history(29, &[]), history(30, &[]), true),
+            (history(90, &[daily]), history(90, &[]), true),
+            (history(90, &[]), history(90, &[daily]), false),
+            (history(90, &[daily, weekly]), history(90, &[daily]), false),
+            (history(90, &[daily]), history(90, &[daily, weekly]), true),
+            (history(90, &[rule(Period::Day, 29), weekly]), history(90, &[daily, weekly]), true),
+        ] {
+            assert_eq!(is_shorter(&new, &old), shorter, "{new:?} {old:?}");
+        }
+    }
+
+    #[test]
+    fn the_newest_stays_although_no_rule_of_thinning_reaches_it() {
+        let snapshots = [snapshot(1, 60), Candidate { complete: false, ..snapshot(2, 59) }];
+        let history = History { days: 90, thinning: vec![Thinning { every: Period::Day, days: 30 }] };
+        let fates = plan_retention(&snapshots, &history, &[], now());
+        assert_eq!([fates[0].1, fates[1].1], [Fate::Keep(Reason::LastComplete), Fate::Keep(Reason::Newest)]);
     }
 
     #[test]
