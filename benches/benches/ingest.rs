@@ -19,6 +19,7 @@ use common::limits::{DURABLE_EVERY_BYTES, MESSAGE_TARGET_BYTES};
 use common::pack::FrameClass;
 use common::stored::SnapshotKind;
 use server::clock::{Clock, Random};
+use server::contract::hold::Thresholds;
 use server::contract::location::Location;
 use server::contract::quota::Policy;
 use server::contract::retention::History;
@@ -145,6 +146,7 @@ fn settings(root: &Path) -> Settings {
         key: Arc::new(Ed25519KeyPair::from_seed_unchecked(&[1; 32]).expect("32 bytes are a seed")),
         terms: Arc::new(terms),
         sources: Arc::new(|_| Ok(Vec::new())),
+        hold: Thresholds::default(),
         clock: Clock::new(|| jiff::Timestamp::UNIX_EPOCH),
         random: Random::new(|bytes| bytes.fill(6)),
     }

@@ -165,6 +165,7 @@ pub fn subscriptions(
         key: identity.receipt_key(),
         terms: lookups::terms(control),
         sources: lookups::sources(control),
+        hold: config.hold,
         clock: environment.clock.clone(),
         random: environment.random.clone(),
     };

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use common::limits::RESERVE_BYTES_MIN;
 use serde::Deserialize;
 
+use crate::contract::hold::Thresholds;
 use crate::contract::location::{Location, LocationRefused};
 use crate::monitor::settings::{AlarmSettings, AlarmsRefused, MetricsSettings};
 
@@ -18,7 +19,7 @@ use crate::monitor::settings::{AlarmSettings, AlarmsRefused, MetricsSettings};
 pub const FILE: &str = "server.toml";
 
 /// Every key, dotted.
-pub const KEYS: [&str; 26] = [
+pub const KEYS: &[&str] = &[
     "listen",
     "names",
     "store",
@@ -26,6 +27,11 @@ pub const KEYS: [&str; 26] = [
     "location.country",
     "location.owner",
     "reserve.min_bytes",
+    "hold.allowance_times",
+    "hold.changed_percent",
+    "hold.incompressible_percent",
+    "hold.compressed_before_percent",
+    "hold.gone_percent",
     "log.level",
     "log.format",
     "public_certificate.names",
@@ -66,6 +72,9 @@ pub struct Config {
     /// Part of the disk that is kept free.
     #[serde(default)]
     pub reserve: Reserve,
+    /// When a snapshot is suspect.
+    #[serde(default)]
+    pub hold: Thresholds,
     /// What is logged, and how.
     #[serde(default)]
     pub log: Log,
@@ -300,6 +309,7 @@ mod tests {
         assert_eq!(config.location(), settings().location);
         assert_eq!(config.listen, settings().listen);
         assert_eq!(config.reserve, Reserve::default());
+        assert_eq!(config.hold, Thresholds::default());
         assert_eq!(config.log, Log::default());
         let uncommented: String =
             text.lines().map(|line| format!("{}\n", line.strip_prefix("#").unwrap_or(line))).collect();

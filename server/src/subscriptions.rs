@@ -15,6 +15,7 @@ use proto::v1::SourceKind;
 
 use crate::catalog::file::Catalog;
 use crate::clock::{Clock, Random};
+use crate::contract::hold::Thresholds;
 use crate::contract::location::Location;
 use crate::contract::terms::Terms;
 use crate::session::error::SessionError;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub terms: TermsLookup,
     /// Names of sources.
     pub sources: SourcesLookup,
+    /// When a snapshot is suspect.
+    pub hold: Thresholds,
     /// Tells the time.
     pub clock: Clock,
     /// Salts of packs.
@@ -214,6 +217,7 @@ impl Subscriptions {
             catalog_file: self.catalog_folder(subscription).join(CATALOG_FILE),
             key: Arc::clone(&self.settings.key),
             country: self.settings.location.country.clone(),
+            thresholds: self.settings.hold,
         }
     }
 

@@ -165,6 +165,7 @@ mod tests {
             stored: StoredSnapshot::decode(&object).unwrap(),
             receipt: sign(receipt, signer),
             verified_at_ns: None,
+            suspect: false,
         }
     }
 

@@ -42,6 +42,8 @@ struct SnapshotDocument {
     changed_bytes: u64,
     sent_bytes: u64,
     verified_at: Option<String>,
+    /// A sudden change that the provider has not looked at yet.
+    suspect: bool,
 }
 
 /// Runs `dates`.
@@ -75,6 +77,7 @@ fn document(source: &SourceInfo, list: &[Point]) -> SourceDocument {
         changed_bytes: point.listed.stored.server.changed_bytes,
         sent_bytes: point.listed.stored.server.sent_bytes,
         verified_at: point.listed.verified_at_ns.map(|ns| moment(ns).to_string()),
+        suspect: point.listed.suspect,
     };
     SourceDocument {
         source: source.source.to_string(),
@@ -104,11 +107,17 @@ fn text(source: &SourceInfo, list: &[Point], context: &Context) -> String {
             format!("@{at}"),
             head.session.short(),
             texts.date_and_relative(moment(one.stored.server.received_at_ns), now),
-            texts.say(state),
+            if one.suspect {
+                format!("{}, {}", texts.say(state), texts.say("state-suspect"))
+            } else {
+                texts.say(state)
+            },
             texts.integer(head.counts.files),
             texts.size(head.claimed_plain_bytes),
             texts.size(one.stored.server.changed_bytes),
         ]);
     }
-    format!("{head}\n{}", table.text())
+    let suspect = list.iter().any(|point| point.listed.suspect);
+    let warning = if suspect { format!("{}\n", texts.say("dates-suspect")) } else { String::new() };
+    format!("{head}\n{}{warning}", table.text())
 }

@@ -75,6 +75,8 @@ pub struct ListedSnapshot {
     pub receipt: Vec<u8>,
     /// When a key holder verified or restored it, nanoseconds since 1970.
     pub verified_at_ns: Option<i64>,
+    /// A sudden change, which the provider has not looked at yet: it may be what ransomware left.
+    pub suspect: bool,
 }
 
 /// What a snapshot listing held: good objects, and how many could not be read.
@@ -156,6 +158,7 @@ impl Remote {
                     object_hash: *blake3::hash(&snapshot.object).as_bytes(),
                     receipt: snapshot.receipt.to_vec(),
                     verified_at_ns: time(snapshot.verified_at_ns),
+                    suspect: snapshot.suspect,
                 }),
                 Err(error) => {
                     tracing::warn!(%error, "a listed snapshot cannot be read");

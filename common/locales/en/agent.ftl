@@ -84,6 +84,7 @@ status-never = never
 status-no-source = No backup so far.
 status-volume = Volume: { $used } of { $contracted } contracted ({ $share }).
 state-complete = complete
+state-suspect = suspect
 state-partial = partial
 subscription-active = active
 subscription-suspended = suspended
@@ -126,6 +127,7 @@ dates-point = Point
 dates-id = Id
 dates-date = Date
 dates-files = Files
+dates-suspect = A suspect backup shows a sudden change (ransomware, mass deletion?). Check the machine, and take back an earlier date if need be: nothing leaves your history before the provider has looked.
 dates-changed = Changed
 dates-unusable = { PLURAL($count) ->
     [one] { $count } backup cannot be read or is not authentic; it is not offered. Call your provider.

@@ -84,6 +84,7 @@ status-never = jamais
 status-no-source = Aucune sauvegarde pour l'instant.
 status-volume = Volume : { $used } sur { $contracted } au contrat ({ $share }).
 state-complete = complète
+state-suspect = suspecte
 state-partial = incomplète
 subscription-active = actif
 subscription-suspended = suspendu
@@ -127,6 +128,7 @@ dates-point = Point
 dates-id = Numéro
 dates-date = Date
 dates-files = Fichiers
+dates-suspect = Une sauvegarde suspecte montre un changement soudain (rançongiciel, suppression massive ?). Vérifiez la machine, et reprenez une date antérieure au besoin : rien ne sera effacé de votre historique avant que le prestataire ait vérifié.
 dates-changed = Modifié
 dates-unusable = { PLURAL($count) ->
     [one] { $count } sauvegarde ne peut pas être lue ou n'est pas authentique ; elle n'est pas proposée. Appelez votre prestataire.

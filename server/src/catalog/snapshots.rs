@@ -97,6 +97,15 @@ pub struct SourceStatistics {
     pub verified_at_ns: i64,
 }
 
+/// Plain bytes and what they took as frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compression {
+    /// Before compression.
+    pub plain_bytes: u64,
+    /// As stored.
+    pub stored_bytes: u64,
+}
+
 impl Catalog {
     /// Stores a snapshot's row.
     ///
@@ -193,6 +202,30 @@ impl Catalog {
         let mut statement =
             self.connection.prepare_cached("SELECT 1 FROM snapshots WHERE source = ?1 AND first = 1 LIMIT 1")?;
         Ok(statement.exists([source.as_bytes()])?)
+    }
+
+    /// Plain bytes of a source's first complete snapshot; none while there is none.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn baseline_of(&self, source: &SourceId) -> Result<Option<u64>, CatalogError> {
+        let sql = "SELECT reachable_bytes FROM snapshots WHERE source = ?1 AND first = 1 ORDER BY sequence LIMIT 1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row([source.as_bytes()], |row| row.get(0)).optional()?.map(count))
+    }
+
+    /// How a source's history compressed: everything that its snapshots were the first to reach.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn history_of(&self, source: &SourceId) -> Result<Compression, CatalogError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT coalesce(sum(initial_bytes + changed_bytes + relaid_bytes + reseed_bytes + node_bytes), 0),
+                    coalesce(sum(stored_bytes), 0) FROM snapshots WHERE source = ?1",
+        )?;
+        Ok(statement.query_row([source.as_bytes()], |row| {
+            Ok(Compression { plain_bytes: count(row.get(0)?), stored_bytes: count(row.get(1)?) })
+        })?)
     }
 
     /// What the snapshots of each source add up to.

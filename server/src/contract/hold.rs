@@ -5,9 +5,11 @@
 //! Invariant: thresholds only ever add a hold; lifting one is a decision of two operators.
 
 use common::stored::HoldSignal;
+use serde::Deserialize;
 
 /// When a snapshot is suspect; settings of the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Thresholds {
     /// Change over this many times the day's allowance.
     pub allowance_times: u64,

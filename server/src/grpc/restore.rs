@@ -3,7 +3,7 @@
 //! Invariant: I11 — what is absent and what is somebody else's get the same answer: everything is looked up in the caller's own
 //! subscription, and for an agent in its own scope, so there is nothing else that could be found.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use common::id::{ScopeId, SourceId, SubscriptionId};
@@ -17,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::auth::principal::{Principal, Role};
+use crate::catalog::file::Catalog;
 use crate::catalog::ledger::DayLine;
 use crate::catalog::snapshots::{SnapshotFacts, SourceStatistics};
 use crate::grpc::blocking::{id, optional_id, principal, run};
@@ -28,6 +29,7 @@ use crate::session::fetch::{Fetched, Right, Unavailable};
 use crate::session::subscription::Subscription;
 use crate::store::name::ObjectName;
 use crate::subscriptions::{KnownSource, Subscriptions};
+use crate::upkeep::facts;
 
 /// Snapshots in one answer, unless the caller wants fewer.
 const SNAPSHOTS_MAX: u32 = 1_000;
@@ -105,13 +107,13 @@ impl Restore for RestoreService {
         let source = optional_id("source", &request.get_ref().source).map_err(|error| of_session(&error))?;
         self.with(reader.subscription, move |_, open| {
             let source: Option<SourceId> = source;
-            let snapshots = open.read(|catalog| {
+            let (days, newest, suspect) = open.read(|catalog| {
                 let days = catalog.days(None, source.as_ref())?;
                 let newest = catalog.newest_of_days(source.as_ref())?;
-                Ok((days, newest))
+                Ok((days, newest, suspect_days(catalog, source.as_ref())?))
             })?;
-            let (days, newest) = snapshots;
             let day = |line: DayLine| v1::Day {
+                suspect: suspect.get(&line.day).copied().unwrap_or(0),
                 newest_plain_bytes: newest.get(&line.day).copied().unwrap_or(0),
                 day: line.day,
                 complete: line.complete,
@@ -279,7 +281,21 @@ fn known_source(known: KnownSource) -> v1::Source {
     }
 }
 
+/// How many snapshots of each day are suspect.
+fn suspect_days(catalog: &Catalog, source: Option<&SourceId>) -> Result<BTreeMap<String, u32>, SessionError> {
+    let mut days = BTreeMap::new();
+    for hold in facts::known(catalog)?.standing().holds {
+        if source.is_none_or(|source| *source == hold.source)
+            && let Some(row) = catalog.snapshot(&hold.snapshot)?
+        {
+            *days.entry(row.server.day).or_default() += 1;
+        }
+    }
+    Ok(days)
+}
+
 fn snapshots_reply(open: &Subscription, rows: Vec<SnapshotFacts>) -> Result<v1::SnapshotsReply, SessionError> {
+    let known = open.read(facts::known)?;
     let (mut snapshots, mut bytes) = (Vec::new(), 0);
     for row in rows {
         let name = ObjectName::Snapshot(row.session);
@@ -292,6 +308,8 @@ fn snapshots_reply(open: &Subscription, rows: Vec<SnapshotFacts>) -> Result<v1::
             object: object.into(),
             receipt: row.receipt.into(),
             verified_at_ns: row.verified_at_ns,
+            suspect: known.suspects(&row.session),
+            protected_until_ns: known.protected_until_ns(&row.session),
         });
     }
     Ok(v1::SnapshotsReply { snapshots })

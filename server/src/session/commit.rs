@@ -1,7 +1,8 @@
 //! The commit: from a session's last frame to a receipt.
 //!
 //! ```text
-//! durable point → closure walk (beside other sessions) → packs of the closure published → snapshot object durable
+//! durable point → closure walk (beside other sessions) → packs of the closure published → hold, if suspect
+//!   → snapshot object durable
 //!   → one transaction: snapshot, day ledger, uncommitted account, reach, session state, receipt → the receipt is given out
 //! ```
 //! A crash before the object leaves an open session, and the agent commits again. A crash after it leaves an object without a
@@ -26,8 +27,9 @@ use crate::contract::calendar::day_of;
 use crate::session::closure::{Closure, Walk, walk};
 use crate::session::error::SessionError;
 use crate::session::open::AgentPrincipal;
-use crate::session::record::{SnapshotObjectBytes, add_first_reached, reach_of, record_in_one};
+use crate::session::record::{SnapshotObjectBytes, add_first_reached, gone_bytes, reach_of, record_in_one};
 use crate::session::subscription::Subscription;
+use crate::session::suspicion::Candidate;
 use crate::session::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::name::ObjectName;
@@ -70,6 +72,7 @@ struct CommitPlan {
     head: SnapshotHead,
     closure: Closure,
     reach: Reach,
+    gone_bytes: u64,
     now_ns: i64,
 }
 
@@ -96,11 +99,11 @@ impl Subscription {
         self.writer().run(move |writer| writer.make_durable(now_ns))?;
         for _ in 0..WALKS_MAX {
             let found = self.read(|catalog| catalog.at_once(|catalog| find_closure(catalog, &known, &head)))?;
-            let (closure, reach) = match found {
+            let (closure, reach, gone_bytes) = match found {
                 Ok(found) => found,
                 Err(missing) => return Ok(CommitAnswer::Missing(missing)),
             };
-            let plan = CommitPlan { request: request.clone(), head: head.clone(), closure, reach, now_ns };
+            let plan = CommitPlan { request: request.clone(), head: head.clone(), closure, reach, gone_bytes, now_ns };
             if self.writer().run(move |writer| writer.commit(&plan))? {
                 return self.committed(&request.session);
             }
@@ -149,7 +152,8 @@ impl Subscription {
     }
 }
 
-type Found = Result<(Closure, Reach), Vec<ChunkId>>;
+/// A closure with its reach, and the plain bytes that the previous snapshot reached beyond it.
+type Found = Result<(Closure, Reach, u64), Vec<ChunkId>>;
 
 fn find_closure(catalog: &Catalog, known: &SessionFacts, head: &SnapshotHead) -> Result<Found, SessionError> {
     match walk(catalog, known.scope, &head.root, IDS_PER_MESSAGE_MAX)? {
@@ -159,7 +163,8 @@ fn find_closure(catalog: &Catalog, known: &SessionFacts, head: &SnapshotHead) ->
         }
         Walk::Whole(closure) => {
             let reach = reach_of(catalog, &head.source, &closure.chunks)?;
-            Ok(Ok((closure, reach)))
+            let gone_bytes = gone_bytes(catalog, &head.source, &closure.chunks)?;
+            Ok(Ok((closure, reach, gone_bytes)))
         }
     }
 }
@@ -227,6 +232,7 @@ impl Writer {
         first_reached: &RoaringBitmap,
     ) -> Result<SnapshotObjectBytes, SessionError> {
         let server = server_part(&self.catalog, plan, known, first_reached, &self.shared.country)?;
+        self.judge(&Candidate { head: &plan.head, server: &server, first_reached, gone_bytes: plan.gone_bytes })?;
         let CommitRequest { agent_part, sealed_part, mac, session } = &plan.request;
         let (agent_part, sealed_part) = (agent_part.clone(), sealed_part.clone());
         let bytes = StoredSnapshot::encode(agent_part, sealed_part, *mac, &server, known.envelope.clone());

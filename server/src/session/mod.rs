@@ -22,5 +22,6 @@ pub mod open;
 pub mod record;
 pub mod recover;
 pub mod subscription;
+pub mod suspicion;
 pub mod verified;
 pub mod writer;

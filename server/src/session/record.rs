@@ -49,14 +49,25 @@ impl SnapshotObjectBytes {
 /// [`CatalogError`].
 pub fn reach_of(catalog: &Catalog, source: &SourceId, chunks: &RoaringBitmap) -> Result<Reach, CatalogError> {
     let previous = catalog.reach(source)?.unwrap_or(Reach { chunks: RoaringBitmap::new(), plain_bytes: 0 });
-    let data_bytes = |rows: RoaringBitmap| {
-        rows.iter().try_fold(0u64, |sum, row| {
-            let chunk = catalog.chunk_of_row(row)?;
-            Ok::<_, CatalogError>(sum + if chunk.kind == ChunkKind::Data { u64::from(chunk.plain_bytes) } else { 0 })
-        })
-    };
-    let (gained, gone) = (data_bytes(chunks - &previous.chunks)?, data_bytes(&previous.chunks - chunks)?);
+    let (gained, gone) =
+        (data_bytes(catalog, &(chunks - &previous.chunks))?, data_bytes(catalog, &(&previous.chunks - chunks))?);
     Ok(Reach { chunks: chunks.clone(), plain_bytes: (previous.plain_bytes + gained).saturating_sub(gone) })
+}
+
+/// Plain bytes of data that the newest snapshot of a source reaches and that are not among `chunks`.
+///
+/// # Errors
+/// [`CatalogError`].
+pub fn gone_bytes(catalog: &Catalog, source: &SourceId, chunks: &RoaringBitmap) -> Result<u64, CatalogError> {
+    let previous = catalog.reach(source)?;
+    previous.map_or(Ok(0), |previous| data_bytes(catalog, &(&previous.chunks - chunks)))
+}
+
+fn data_bytes(catalog: &Catalog, rows: &RoaringBitmap) -> Result<u64, CatalogError> {
+    rows.iter().try_fold(0u64, |sum, row| {
+        let chunk = catalog.chunk_of_row(row)?;
+        Ok(sum + if chunk.kind == ChunkKind::Data { u64::from(chunk.plain_bytes) } else { 0 })
+    })
 }
 
 /// Adds what the ledger counts of the chunks that a snapshot is the first to reach. `before_baseline` says that its source had

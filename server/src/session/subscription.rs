@@ -19,6 +19,8 @@ use roaring::RoaringBitmap;
 use crate::catalog::chunks::ChunkState;
 use crate::catalog::error::CatalogError;
 use crate::catalog::file::Catalog;
+use crate::contract::hold::Thresholds;
+use crate::contract::quota::Rate;
 use crate::contract::terms::Terms;
 use crate::session::budget::{Account, Ceiling};
 use crate::session::check::{CheckedFrame, ReceivedFrame, check_frame};
@@ -46,6 +48,8 @@ pub struct Shared {
     pub key: Arc<Ed25519KeyPair>,
     /// The declared country of the store.
     pub country: String,
+    /// When a snapshot is suspect.
+    pub thresholds: Thresholds,
     /// Where frames come in.
     pub intake: Mutex<Intake>,
     /// The sessions that take frames.
@@ -68,20 +72,27 @@ pub struct SharedParts {
     pub key: Arc<Ed25519KeyPair>,
     /// The declared country of the store.
     pub country: String,
+    /// When a snapshot is suspect.
+    pub thresholds: Thresholds,
 }
 
 impl Shared {
     /// A subscription without sessions.
     pub fn new(parts: SharedParts, intake: Intake) -> Self {
-        let SharedParts { subscription, objects, staging, catalog_file, key, country } = parts;
+        let SharedParts { subscription, objects, staging, catalog_file, key, country, thresholds } = parts;
         let (intake, live, terms, streams) =
             (Mutex::new(intake), Mutex::default(), Mutex::default(), AtomicUsize::new(0));
-        Self { subscription, objects, staging, catalog_file, key, country, intake, live, terms, streams }
+        Self { subscription, objects, staging, catalog_file, key, country, thresholds, intake, live, terms, streams }
     }
 
     /// Remembers the terms as they are now, for the batches to come.
     pub fn set_terms(&self, terms: &Terms) {
         *self.terms.lock() = Some(terms.clone());
+    }
+
+    /// What a day may change, by the terms that were last heard of.
+    pub fn rate(&self) -> Option<Rate> {
+        self.terms.lock().as_ref().map(Terms::rate)
     }
 }
 

@@ -120,6 +120,12 @@ impl Facts {
     pub fn suspects(&self, snapshot: &SessionId) -> bool {
         self.holds.iter().any(|hold| hold.lifted.is_none() && hold.snapshot == *snapshot)
     }
+
+    /// Until when a snapshot is protected; 0 if it is not.
+    pub fn protected_until_ns(&self, snapshot: &SessionId) -> i64 {
+        let of = |protection: &&Protection| protection.lifted.is_none() && protection.snapshot == *snapshot;
+        self.protections.iter().filter(of).map(|protection| protection.until_ns).max().unwrap_or(0)
+    }
 }
 
 /// What stands in the way of removing anything of a subscription, read from the store and compared with its catalog.

@@ -13,6 +13,7 @@ use common::pack::FrameClass;
 use common::snapshot::{SnapshotHead, seal_part};
 use common::stored::{Counts, SealedPart, SnapshotKind, SnapshotState};
 use server::clock::{Clock, Random};
+use server::contract::hold::Thresholds;
 use server::contract::location::Location;
 use server::contract::quota::Policy;
 use server::contract::retention::History;
@@ -77,6 +78,7 @@ pub fn settings(root: &Path, hard_volume_bytes: u64) -> Settings {
         key: Arc::new(Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap()),
         terms: Arc::new(terms),
         sources: Arc::new(|_| Ok(vec![known(SOURCE)])),
+        hold: Thresholds::default(),
         clock: Clock::new(|| jiff::Timestamp::from_nanosecond(NOON_NS.into()).unwrap()),
         random: Random::new(fill),
     }

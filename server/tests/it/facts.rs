@@ -24,7 +24,7 @@ fn frozen(open: &Subscription) -> Result<Frozen, SessionError> {
 fn held(server: &Subscriptions) -> FactId {
     let mut first = Agent::new(1, 1);
     first.back_up(server, &[b"one"]);
-    Agent::new(1, 2).after(&first).back_up(server, &[b"two"]);
+    Agent::new(1, 2).after(&first).back_up(server, &[b"one"]);
     let open = server.get(&SUBSCRIPTION).unwrap();
     let run = |place: fn(&server::session::writer::Writer) -> Result<(), SessionError>| {
         open.writer().run(move |writer| place(writer)).unwrap();
@@ -139,4 +139,30 @@ fn a_fact_that_is_lost_or_damaged_lets_nothing_go_and_stops_no_backup() {
 
 fn name(file: &Path) -> String {
     file.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_sudden_change_is_committed_and_held() {
+    let root = tempfile::tempdir().unwrap();
+    let server = server(root.path());
+    let mut first = Agent::new(1, 1);
+    first.back_up(&server, &[&[1; 10_000], &[2; 10_000]]);
+    let mut quiet = Agent::new(1, 2).after(&first);
+    quiet.back_up(&server, &[&[1; 10_000], &[2; 10_000], &[3; 900]]);
+    let open = server.get(&SUBSCRIPTION).unwrap();
+    assert!(!frozen(&open).unwrap().is_held(), "900 bytes are within 25 times 40");
+    let mut sudden = Agent::new(1, 3).after(&quiet);
+    sudden.back_up(&server, &[&[1; 10_000], &[4; 10_100]]);
+    let held = frozen(&open).unwrap();
+    let [hold] = &held.holds[..] else { panic!("{held:?}") };
+    assert_eq!(hold.signals, [Signal::Change, Signal::Gone]);
+    assert_eq!((hold.snapshot, hold.clean, hold.source), (sudden.session, Some(quiet.session), SOURCE));
+    let Observation { changed_bytes, allowed_bytes, gone_bytes, previous_plain_bytes, .. } = hold.seen;
+    assert_eq!((changed_bytes, allowed_bytes, gone_bytes, previous_plain_bytes), (10_100, 40, 10_900, 20_900));
+    let mut after = Agent::new(1, 4).after(&sudden);
+    after.back_up(&server, &[&[4; 10_100], &[5; 9_000]]);
+    let held = frozen(&open).unwrap();
+    assert_eq!(held.holds.len(), 2);
+    assert_eq!(held.holds[1].clean, Some(quiet.session), "what follows a suspect snapshot is no cleaner");
+    assert_eq!(open.read(|catalog| Ok(catalog.snapshots()?)).unwrap().len(), 4, "no backup is refused");
 }

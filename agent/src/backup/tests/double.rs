@@ -230,7 +230,11 @@ impl Backup for Double {
             ..Receipt::default()
         };
         let receipt: Bytes = common::receipt::sign(receipt, &self.key).into();
-        state.snapshots.push(v1::Snapshot { object: object.into(), receipt: receipt.clone(), verified_at_ns: 0 });
+        state.snapshots.push(v1::Snapshot {
+            object: object.into(),
+            receipt: receipt.clone(),
+            ..v1::Snapshot::default()
+        });
         let server_part = prost::Message::encode_to_vec(&server).into();
         let committed = v1::Committed { receipt, server_part, today: None };
         let reply = v1::CommitReply { result: Some(v1::commit_reply::Result::Committed(committed)) };
