@@ -268,6 +268,10 @@ pub const RESERVE_BYTES_MIN: u64 = 1 << 30;
 
 /// Time limit of one delivery of alarms through a channel, in milliseconds.
 pub const ALARM_DELIVERY_MS: u64 = 30_000;
+/// Pause between two deliveries of a channel, in milliseconds.
+pub const ALARM_DELIVERY_EVERY_MS: u64 = 5_000;
+/// Pause between two looks of the monitor, in milliseconds.
+pub const LOOK_MS: u64 = 60_000;
 /// Mails to one address at once; more notices become one digest.
 pub const ALARM_MAILS_MAX: usize = 4;
 /// Notices in one delivery.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::KeyPair;
 use common::limits::{
-    RENEWAL_CHECK_MS, SESSION_CHECK_MS, SMALL_MESSAGE_BYTES_MAX, STREAM_MESSAGE_BYTES_MAX, UNARY_MESSAGE_BYTES_MAX,
-    UPKEEP_CHECK_MS, UPKEEP_JOBS_MAX,
+    ALARM_DELIVERY_EVERY_MS, LOOK_MS, RENEWAL_CHECK_MS, SESSION_CHECK_MS, SMALL_MESSAGE_BYTES_MAX,
+    STREAM_MESSAGE_BYTES_MAX, UNARY_MESSAGE_BYTES_MAX, UPKEEP_CHECK_MS, UPKEEP_JOBS_MAX,
 };
 use proto::v1::account_server::AccountServer;
 use proto::v1::admin_server::AdminServer;
@@ -29,7 +29,7 @@ use crate::auth::logins::Logins;
 use crate::auth::password::Passwords;
 use crate::clock::{Clock, Random};
 use crate::config::Config;
-use crate::control::Control;
+use crate::control::{Control, ControlError};
 use crate::grpc::account::AccountService;
 use crate::grpc::admin::AdminService;
 use crate::grpc::backup::BackupService;
@@ -41,6 +41,10 @@ use crate::grpc::sets::SetsService;
 use crate::identity::Identity;
 use crate::listen::{self, Stop};
 use crate::lookups;
+use crate::monitor;
+use crate::monitor::deliver::Channels;
+use crate::monitor::traffic::Traffic;
+use crate::monitor::watch::Monitor;
 use crate::store::objects::Objects;
 use crate::subscriptions::{Settings, Subscriptions};
 use crate::tls::Certificates;
@@ -78,8 +82,10 @@ impl Environment {
 /// A server that serves.
 pub struct Running {
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
     fingerprint: String,
     control: Arc<Control>,
+    monitor: Arc<Monitor>,
     stop: watch::Sender<Stop>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     workers: Workers,
@@ -89,6 +95,16 @@ impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it shows its metrics, if it does.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
+    /// What watches over it.
+    pub fn monitor(&self) -> &Arc<Monitor> {
+        &self.monitor
     }
 
     /// SHA-256 of the provider's root certificate.
@@ -134,7 +150,22 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     let listener = TcpListener::bind(config.listen).await?;
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(Stop::No);
-    let connections = listen::start(listener, TlsAcceptor::from(certificates.server_config()?), stopped.clone());
+    let traffic = Traffic::default();
+    let acceptor = TlsAcceptor::from(certificates.server_config()?);
+    let connections = listen::start(listener, acceptor, stopped.clone(), traffic.clone());
+    let monitor = Arc::new(Monitor::new(monitor::watch::Parts {
+        control: control.clone(),
+        subscriptions: subscriptions.clone(),
+        channels: Channels::new(&config.alarms, &config.location().site),
+        certificates: certificates.clone(),
+        traffic: traffic.clone(),
+        clock: clock.clone(),
+    })?);
+    let metrics = match &config.metrics {
+        Some(metrics) => Some(monitor::listen::start(metrics.listen, monitor.clone(), stopped.clone()).await?),
+        None => None,
+    };
+    monitor_loops(&monitor, &stopped);
     let fingerprint = identity.fingerprint();
     let renewal = Renewal { identity, certificates, names: config.names.clone(), environment: environment.clone() };
     tokio::spawn(renewal.run(stopped.clone()));
@@ -142,8 +173,8 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     let workers = Workers::start(jobs)?;
     tokio::spawn(upkeep(subscriptions, stopped));
     let ended = stop.clone();
-    let serving = tokio::spawn(async move { serve(router, &authenticator, connections, ended).await });
-    Ok(Running { address, fingerprint, control, stop, serving, workers })
+    let serving = tokio::spawn(async move { serve(router, &authenticator, connections, ended, &traffic).await });
+    Ok(Running { address, metrics, fingerprint, control, monitor, stop, serving, workers })
 }
 
 /// The storage engine of `folder`; nothing is opened yet. Staging lies beside the objects: a rename makes a pack of it.
@@ -246,6 +277,36 @@ impl Workers {
 impl Drop for Workers {
     fn drop(&mut self) {
         self.jobs.close();
+    }
+}
+
+/// Looks every minute, and delivers through each channel for itself.
+fn monitor_loops(monitor: &Arc<Monitor>, stopped: &watch::Receiver<Stop>) {
+    let look = |monitor: &Monitor| monitor.look().map(|_| ());
+    tokio::spawn(monitor_loop(monitor.clone(), LOOK_MS, stopped.clone(), look));
+    for channel in monitor.channels() {
+        let deliver = move |monitor: &Monitor| monitor.deliver(channel).map(|_| ());
+        tokio::spawn(monitor_loop(monitor.clone(), ALARM_DELIVERY_EVERY_MS, stopped.clone(), deliver));
+    }
+}
+
+async fn monitor_loop(
+    monitor: Arc<Monitor>,
+    every_ms: u64,
+    mut stop: watch::Receiver<Stop>,
+    work: impl Fn(&Monitor) -> Result<(), ControlError> + Clone + Send + 'static,
+) {
+    loop {
+        let (monitor, work) = (monitor.clone(), work.clone());
+        // Nothing is lost if it panics: the next round does it again.
+        let done = tokio::task::spawn_blocking(move || work(&monitor)).await;
+        if let Ok(Err(error)) = done {
+            tracing::error!(error = &error as &dyn std::error::Error, "the monitor could not use the control store");
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop > Stop::No) => return,
+            () = tokio::time::sleep(Duration::from_millis(every_ms)) => {}
+        }
     }
 }
 

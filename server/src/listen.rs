@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::connection::Connection;
+use crate::monitor::traffic::{OpenConnection, Traffic};
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Count {
@@ -32,6 +33,7 @@ struct Count {
 #[derive(Debug, Default)]
 struct Table {
     by_address: Mutex<HashMap<IpAddr, Count>>,
+    traffic: Traffic,
 }
 
 /// One connection's place in the table; dropping it frees the place.
@@ -40,6 +42,7 @@ pub struct Place {
     address: SocketAddr,
     authenticated: AtomicBool,
     table: Arc<Table>,
+    _counted: OpenConnection,
 }
 
 impl Place {
@@ -83,7 +86,8 @@ impl Table {
         count.open += 1;
         count.unauthenticated += 1;
         drop(table);
-        Some(Arc::new(Place { address, authenticated: AtomicBool::new(false), table: self.clone() }))
+        let (table, counted) = (self.clone(), self.traffic.connection());
+        Some(Arc::new(Place { address, authenticated: AtomicBool::new(false), table, _counted: counted }))
     }
 }
 
@@ -93,13 +97,18 @@ pub type Connections = mpsc::Receiver<Result<Connection, std::io::Error>>;
 /// Starts the loop; it ends when `stop` says so or when nobody receives any more.
 ///
 /// `stop` also tells open connections to end: its value is their last moment.
-pub fn start(listener: TcpListener, acceptor: TlsAcceptor, stop: watch::Receiver<Stop>) -> Connections {
+pub fn start(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    stop: watch::Receiver<Stop>,
+    traffic: Traffic,
+) -> Connections {
     let (sender, receiver) = mpsc::channel(HANDSHAKES_MAX);
     let accepting = Accepting {
         acceptor,
         sender,
         stop,
-        table: Arc::new(Table::default()),
+        table: Arc::new(Table { by_address: Mutex::default(), traffic }),
         connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
     };

@@ -18,6 +18,7 @@ use crate::clock::{Clock, Random};
 use crate::contract::hold::Thresholds;
 use crate::contract::location::Location;
 use crate::contract::terms::Terms;
+use crate::session::budget::Account;
 use crate::session::error::SessionError;
 use crate::session::recover::{lock, recover};
 use crate::session::subscription::{SharedParts, Subscription};
@@ -128,6 +129,36 @@ impl Subscriptions {
         let open = Arc::new(self.open(subscription)?);
         *slot = Some(Arc::clone(&open));
         Ok(open)
+    }
+
+    /// Reads the catalog of a subscription without opening the subscription if nobody uses it; `None` if nothing is stored of it.
+    /// `read` also gets the account of an open one.
+    ///
+    /// The place of the subscription is held meanwhile: a catalog must not be replaced under a reader, whose closing would remove the
+    /// log of the other one.
+    ///
+    /// # Errors
+    /// That of `read`, or [`SessionError`] if the catalog is missing or held by another process.
+    pub fn peek<T>(
+        &self,
+        subscription: &SubscriptionId,
+        read: impl FnOnce(&Catalog, Option<Account>) -> Result<T, SessionError>,
+    ) -> Result<Option<T>, SessionError> {
+        let slot = Arc::clone(self.slots.lock().entry(*subscription).or_default());
+        let slot = slot.lock();
+        if let Some(open) = slot.as_ref().map(Arc::clone) {
+            drop(slot);
+            let account = open.account();
+            return open.read(|catalog| read(catalog, Some(account))).map(Some);
+        }
+        let folder = self.catalog_folder(subscription);
+        let file = self.parts(subscription).catalog_file;
+        if !file.try_exists().map_err(|error| StoreError::from_io("look for", file.display(), error))? {
+            self.check_empty(subscription)?;
+            return Ok(None);
+        }
+        let _lock = lock(&folder)?;
+        read(&Catalog::open_reader(&file)?, None).map(Some)
     }
 
     /// The subscriptions that have a catalog here or objects in the store.

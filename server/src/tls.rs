@@ -2,11 +2,12 @@
 //!
 //! It does not accept connections (`listen`) nor make certificates (`identity`).
 //!
-//! Invariant: rustls is built without TLS 1.2; there is no setting that brings it back.
+//! Invariant: TLS 1.3 is the only version offered; there is no setting that brings back another.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -14,6 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::PublicCertificate;
 use crate::identity::Leaf;
@@ -62,6 +64,17 @@ impl Certificates {
     pub fn renew(&self, leaf: Leaf) -> Result<(), TlsError> {
         *self.own.write() = Arc::new(CertifiedKey::from_der(leaf.chain, leaf.key, &self.provider)?);
         Ok(())
+    }
+
+    /// When each presented certificate ends: `provider`, and `public` if there is one.
+    pub fn ends(&self) -> Vec<(&'static str, Timestamp)> {
+        let end = |key: &CertifiedKey| {
+            let (_, certificate) = X509Certificate::from_der(key.cert.first()?).ok()?;
+            Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+        };
+        let own = end(&self.own.read()).map(|end| ("provider", end));
+        let public = self.public.as_ref().and_then(|(_, key)| end(key)).map(|end| ("public", end));
+        own.into_iter().chain(public).collect()
     }
 
     /// The configuration of every connection.

@@ -101,6 +101,12 @@ pub fn of_path(path: &str) -> Access {
     found.map_or(NOBODY, |(_, _, access)| *access)
 }
 
+/// Service and method of a request path, if it is a known call.
+pub fn name_of_path(path: &str) -> Option<(&'static str, &'static str)> {
+    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    TABLE.iter().find(|(of, name, _)| *of == service && *name == method).map(|(service, name, _)| (*service, *name))
+}
+
 /// Lets a principal in, or says why not.
 ///
 /// # Errors

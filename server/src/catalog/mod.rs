@@ -21,4 +21,5 @@ pub mod reachable;
 pub mod schema;
 pub mod sessions;
 pub mod snapshots;
+pub mod totals;
 pub mod trash;

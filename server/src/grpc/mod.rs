@@ -11,6 +11,7 @@ pub mod caller;
 pub mod convert;
 pub mod failure;
 pub mod form;
+pub mod measure;
 pub mod restore;
 pub mod router;
 pub mod serve;

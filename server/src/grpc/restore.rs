@@ -224,6 +224,8 @@ impl Batch {
                     self.reply.envelopes.push(v1::SessionEnvelope { session, envelope: envelope.into() });
                 }
                 self.bytes += frame.len();
+                let activity = open.shared().objects.health().activity();
+                activity.restored_bytes.inc_by(frame.len() as u64);
                 self.reply.frames.push(frame);
             }
             Fetched::Unavailable(id, why) => {

@@ -18,7 +18,9 @@ use tonic::transport::server::Connected;
 use super::router::Router;
 use crate::auth::layer::Authenticator;
 use crate::connection::Connection;
+use crate::grpc::measure::Measured;
 use crate::listen::{Connections, Place, Stop};
+use crate::monitor::traffic::Traffic;
 
 impl Connected for Connection {
     type ConnectInfo = Arc<Place>;
@@ -37,6 +39,7 @@ pub async fn serve(
     authenticator: &Arc<Authenticator>,
     connections: Connections,
     stop: watch::Sender<Stop>,
+    traffic: &Traffic,
 ) -> Result<(), tonic::transport::Error> {
     let mut stopped = stop.subscribe();
     let mut grace = stop.subscribe();
@@ -51,7 +54,7 @@ pub async fn serve(
         std::future::pending::<()>().await;
     };
     let serving = limits(Server::builder()).serve_with_incoming_shutdown(
-        authenticator.protect(router),
+        Measured::new(authenticator.protect(router), traffic.clone()),
         ReceiverStream::new(connections),
         asked,
     );

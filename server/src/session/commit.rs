@@ -118,6 +118,7 @@ impl Subscription {
         let name = ObjectName::Snapshot(*session);
         let bytes = self.shared().objects.read(&self.shared().subscription, &name, StoredSnapshot::BYTES_MAX)?;
         let object = StoredSnapshot::decode(&bytes).map_err(|_| SessionError::Damaged(name.to_string()))?;
+        self.shared().objects.health().activity().receipts.inc();
         Ok(CommitAnswer::Committed { receipt: row.receipt, server_part: object.object.server_part })
     }
 
@@ -199,6 +200,9 @@ impl Writer {
         let object = self.publish_object(plan, &known, &first_reached)?;
         let recorded = record_in_one(&self.catalog, &self.shared.key, &object, (&plan.closure, &plan.reach));
         recorded.map_err(|error| self.catalog_failed(error))?;
+        let activity = self.shared.objects.health().activity();
+        activity.commits.inc();
+        activity.stored_bytes.inc_by(object.snapshot.server.stored_bytes);
         self.forget_live(session, known.row, SessionState::Committed);
         // What the session staged after its closure was found is garbage, but acknowledged garbage: it is published too.
         self.make_durable(plan.now_ns)?;

@@ -194,7 +194,11 @@ impl Subscription {
         // A session ends before its packs are retired under this lock: none is opened for it afterwards.
         session.check_open()?;
         match intake.put(&session.facts, &checked, &ceiling) {
-            Ok(()) => Ok(checked.iter().map(|frame| u64::from(frame.entry.frame_bytes)).sum()),
+            Ok(()) => {
+                let bytes = checked.iter().map(|frame| u64::from(frame.entry.frame_bytes)).sum();
+                self.shared.objects.health().activity().received_bytes.inc_by(bytes);
+                Ok(bytes)
+            }
             Err(IntakeError::Exceeded(exceeded)) => {
                 Err(SessionError::Quota { exceeded, since: day.to_owned(), contact: terms.contact })
             }

@@ -47,7 +47,8 @@ fn write_temporary(health: &Health, path: &Path, bytes: &[u8]) -> Result<(), Sto
     let failed = |attempt, error| StoreError::from_io(attempt, path.display(), error);
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| failed("create", e))?;
     file.write_all(bytes).map_err(|error| failed("write", error))?;
-    file.sync_all().map_err(|error| health.failed("fsync", path.display(), error))
+    let synced = health.activity().fsync(|| file.sync_all());
+    synced.map_err(|error| health.failed("fsync", path.display(), error))
 }
 
 /// Gives a file that is already durable its final name, on the same file system.
@@ -87,7 +88,8 @@ pub fn make_folder(health: &Health, folder: &Path) -> Result<(), StoreError> {
 /// A failure makes the store suspect.
 pub fn sync_folder(health: &Health, folder: &Path) -> Result<(), StoreError> {
     let opened = File::open(folder).map_err(|error| StoreError::from_io("open folder", folder.display(), error))?;
-    opened.sync_all().map_err(|error| health.failed("fsync folder", folder.display(), error))
+    let synced = health.activity().fsync(|| opened.sync_all());
+    synced.map_err(|error| health.failed("fsync folder", folder.display(), error))
 }
 
 /// Removes a file for good.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use parking_lot::Mutex;
 
+use crate::store::activity::Activity;
 use crate::store::error::StoreError;
 use common::limits::RESERVE_PERCENT;
 
@@ -19,12 +20,29 @@ pub struct Health {
     root: PathBuf,
     reserve_bytes_min: u64,
     suspect: Mutex<Option<String>>,
+    activity: Activity,
+}
+
+/// The disk that holds a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Room {
+    /// Its size, in bytes.
+    pub total_bytes: u64,
+    /// What may still be written, in bytes.
+    pub free_bytes: u64,
+    /// What is kept free for catalog, upkeep and audit, in bytes.
+    pub reserve_bytes: u64,
 }
 
 impl Health {
     /// Watches the file system that holds `root`.
     pub fn new(root: PathBuf, reserve_bytes_min: u64) -> Self {
-        Self { root, reserve_bytes_min, suspect: Mutex::new(None) }
+        Self { root, reserve_bytes_min, suspect: Mutex::new(None), activity: Activity::default() }
+    }
+
+    /// What the store does, counted.
+    pub fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     /// Stops every later write. The first reason is the one that is kept.
@@ -55,10 +73,23 @@ impl Health {
     /// [`StoreError::Suspect`], or [`StoreError::Full`] below the reserve.
     pub fn check_room(&self) -> Result<(), StoreError> {
         self.check()?;
+        let room = self.room()?;
+        if room.free_bytes < room.reserve_bytes { Err(StoreError::Full) } else { Ok(()) }
+    }
+
+    /// The disk as it is.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn room(&self) -> Result<Room, StoreError> {
         let disk = rustix::fs::statvfs(&self.root)
             .map_err(|error| StoreError::from_io("measure the free space of", self.root.display(), error.into()))?;
-        let reserve = (disk.f_blocks.saturating_mul(disk.f_frsize) / 100 * RESERVE_PERCENT).max(self.reserve_bytes_min);
-        if disk.f_bavail.saturating_mul(disk.f_frsize) < reserve { Err(StoreError::Full) } else { Ok(()) }
+        let total_bytes = disk.f_blocks.saturating_mul(disk.f_frsize);
+        Ok(Room {
+            total_bytes,
+            free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
+            reserve_bytes: (total_bytes / 100 * RESERVE_PERCENT).max(self.reserve_bytes_min),
+        })
     }
 
     /// Turns the failure of an fsync, or of a write that cannot be undone, into a suspect store.

@@ -2,6 +2,7 @@
 //!
 //! It knows names, files and orders of writes; it knows no chunk, no snapshot and no rule of the contract.
 
+pub mod activity;
 pub mod durable;
 pub mod error;
 pub mod fact;

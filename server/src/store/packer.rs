@@ -138,7 +138,8 @@ pub struct FinishedPack {
 /// # Errors
 /// A failure makes the store suspect.
 pub fn sync_data(health: &Health, file: &File, path: &Path) -> Result<(), StoreError> {
-    rustix::fs::fdatasync(file).map_err(|error| health.failed("fdatasync", path.display(), error.into()))
+    let synced = health.activity().fsync(|| rustix::fs::fdatasync(file));
+    synced.map_err(|error| health.failed("fdatasync", path.display(), error.into()))
 }
 
 /// Removes a staging file that nothing acknowledged is in.

@@ -1,0 +1,96 @@
+//! What a catalog holds, in a few numbers: cheap enough to be asked every minute.
+//!
+//! Only tables of packs, sessions, snapshots and days are read; chunks are not counted one by one.
+
+use std::collections::BTreeMap;
+
+use common::id::SourceId;
+use common::stored::SnapshotState;
+
+use crate::catalog::error::CatalogError;
+use crate::catalog::file::{Catalog, count};
+
+/// Packs of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PackTotals {
+    /// Objects in the store.
+    pub packs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes that are still staging files.
+    pub staging_bytes: u64,
+    /// Packs of which something is known to be damaged or gone.
+    pub damaged: u64,
+}
+
+/// What a source has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SourceTotals {
+    /// Snapshots.
+    pub snapshots: u64,
+    /// When the first was received, in nanoseconds since 1970.
+    pub oldest_at_ns: i64,
+    /// When the newest complete one was received; none if there is none.
+    pub complete_at_ns: Option<i64>,
+    /// When one was last verified; 0 if never.
+    pub verified_at_ns: i64,
+}
+
+impl Catalog {
+    /// The packs.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn pack_totals(&self) -> Result<PackTotals, CatalogError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT coalesce(sum(state IN (1, 2, 3)), 0), coalesce(sum(iif(state IN (1, 2, 3), bytes, 0)), 0),
+                    coalesce(sum(iif(state = 0, bytes, 0)), 0), coalesce(sum(state IN (2, 3, 4)), 0) FROM packs",
+        )?;
+        Ok(statement.query_row([], |row| {
+            Ok(PackTotals {
+                packs: count(row.get(0)?),
+                bytes: count(row.get(1)?),
+                staging_bytes: count(row.get(2)?),
+                damaged: count(row.get(3)?),
+            })
+        })?)
+    }
+
+    /// Sessions that are open.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn open_session_count(&self) -> Result<u64, CatalogError> {
+        let sql = "SELECT count(*) FROM sessions WHERE state = 0";
+        Ok(count(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
+    }
+
+    /// What each source has that ever had a snapshot.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn source_totals(&self) -> Result<BTreeMap<SourceId, SourceTotals>, CatalogError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT source, count(*), min(received_at_ns), max(iif(state = ?1, received_at_ns, NULL)), max(verified_at_ns)
+             FROM snapshots GROUP BY source",
+        )?;
+        let rows = statement.query_map([i32::from(SnapshotState::Complete)], |row| {
+            let totals = SourceTotals {
+                snapshots: count(row.get(1)?),
+                oldest_at_ns: row.get(2)?,
+                complete_at_ns: row.get(3)?,
+                verified_at_ns: row.get(4)?,
+            };
+            Ok((SourceId::new(row.get(0)?), totals))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Chunks that have a row: a scan of an index, for a look now and then.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn chunk_count(&self) -> Result<u64, CatalogError> {
+        Ok(count(self.connection.query_row("SELECT count(*) FROM chunks", [], |row| row.get(0))?))
+    }
+}

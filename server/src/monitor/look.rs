@@ -1,0 +1,277 @@
+//! One look at everything that metrics and alarms show, gathered from the read functions of each area.
+//!
+//! It judges nothing (`monitor::observe` does). A subscription that cannot be read is said to be so; the others are read all the same.
+//!
+//! Invariant: no file name: names are references of order forms and names of contracted sources.
+
+use std::collections::BTreeMap;
+
+use common::id::{SourceId, SubscriptionId};
+use jiff::Timestamp;
+
+use crate::catalog::file::Catalog;
+use crate::catalog::totals::{PackTotals, SourceTotals};
+use crate::contract::calendar::day_of;
+use crate::contract::quota::{Level, SourceShare, level};
+use crate::contract::service::Window;
+use crate::contract::terms::{State, Terms};
+use crate::control::alarms::ChannelState;
+use crate::control::upkeep::JobRecord;
+use crate::control::{Control, ControlError};
+use crate::monitor::process::Process;
+use crate::session::error::SessionError;
+use crate::store::health::Room;
+use crate::subscriptions::Subscriptions;
+use crate::upkeep::facts;
+
+/// Everything, at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    /// When.
+    pub at: Timestamp,
+    /// When the process began.
+    pub started_at: Timestamp,
+    /// The process.
+    pub process: Process,
+    /// The disk; none if it cannot be measured.
+    pub room: Option<Room>,
+    /// A write failed, and nothing is written since.
+    pub is_suspect: bool,
+    /// Each presented certificate, and when it ends.
+    pub certificates: Vec<(&'static str, Timestamp)>,
+    /// Until when the control store is known to be copied; none if it never was.
+    pub copied_at: Option<Timestamp>,
+    /// How each channel fares.
+    pub channels: Vec<ChannelState>,
+    /// Last results of the server's own jobs.
+    pub jobs: Vec<JobRecord>,
+    /// Each subscription.
+    pub subscriptions: Vec<SubscriptionLook>,
+}
+
+/// One subscription.
+#[derive(Debug, Clone)]
+pub struct SubscriptionLook {
+    /// Reference of its order form.
+    pub reference: String,
+    /// Its terms.
+    pub terms: Terms,
+    /// Its sources, in the order of the order form.
+    pub sources: Vec<SourceLook>,
+    /// What its catalog says; none if it cannot be read.
+    pub stored: Option<StoredLook>,
+    /// Last results of its jobs.
+    pub jobs: Vec<JobRecord>,
+}
+
+/// One contracted source.
+#[derive(Debug, Clone, Default)]
+pub struct SourceLook {
+    /// Its name on the order form.
+    pub name: String,
+    /// When its backup set was last changed; none if it has none.
+    pub set_at: Option<Timestamp>,
+    /// What it has; zeros if nothing.
+    pub totals: SourceTotals,
+}
+
+/// A subscription's catalog.
+#[derive(Debug, Clone)]
+pub struct StoredLook {
+    /// Plain bytes that the newest snapshots reach.
+    pub used_bytes: u64,
+    /// Accepted, not committed yet, in plain bytes.
+    pub uncommitted_bytes: u64,
+    /// Today's change.
+    pub day: DayLook,
+    /// Packs.
+    pub packs: PackTotals,
+    /// Chunks, as they were last counted.
+    pub chunks: u64,
+    /// Sessions that are open.
+    pub sessions: u64,
+    /// Names of the sources of suspect snapshots, and since when each is held.
+    pub holds: Vec<(String, Timestamp)>,
+}
+
+/// Today's change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayLook {
+    /// Bytes that changed.
+    pub changed_bytes: u64,
+    /// Bytes that may change.
+    pub allowed_bytes: u64,
+    /// Plain bytes of the first complete snapshots.
+    pub baseline_bytes: u64,
+    /// How close it is.
+    pub level: Level,
+    /// Days over so far, today included.
+    pub days_over: u64,
+}
+
+impl SubscriptionLook {
+    /// Whether backups are taken.
+    pub fn state(&self, now: Timestamp) -> State {
+        self.terms.state(now)
+    }
+
+    /// Since when a source is late; none if it is not.
+    pub fn late_since(&self, source: &SourceLook, now: Timestamp) -> Option<Timestamp> {
+        let complete = source.totals.complete_at_ns.map(common::text::date::moment);
+        let reference = complete.or(source.set_at)?;
+        if self.stored.is_none() || self.state(now) != State::Active {
+            return None;
+        }
+        let suspensions = self.terms.suspensions.iter().map(|window| (window.from, window.until));
+        let maintenance = self.terms.maintenance.iter().map(|window: &Window<()>| (window.from, window.until));
+        let paused = paused(suspensions.chain(maintenance), reference, now);
+        self.terms.due().late_since(reference, paused, now)
+    }
+}
+
+/// How long at least one of the windows stood between two moments.
+fn paused(
+    windows: impl Iterator<Item = (Timestamp, Option<Timestamp>)>,
+    from: Timestamp,
+    until: Timestamp,
+) -> jiff::SignedDuration {
+    let mut windows: Vec<_> = windows.map(|(start, end)| (start.max(from), end.unwrap_or(until).min(until))).collect();
+    windows.sort_unstable();
+    let (mut sum, mut reached) = (jiff::SignedDuration::ZERO, from);
+    for (start, end) in windows {
+        let start = start.max(reached);
+        if end > start {
+            sum += end.duration_since(start);
+            reached = end;
+        }
+    }
+    sum
+}
+
+/// Reads the subscriptions.
+pub struct Gatherer<'a> {
+    /// The provider's records.
+    pub control: &'a Control,
+    /// What is stored.
+    pub subscriptions: &'a Subscriptions,
+    /// Chunks of each subscription, as they were last counted.
+    pub chunks: &'a BTreeMap<SubscriptionId, u64>,
+}
+
+impl Gatherer<'_> {
+    /// Looks at every subscription.
+    ///
+    /// # Errors
+    /// If the control store cannot be read; a catalog that cannot be read is no error.
+    pub fn subscriptions(&self, now: Timestamp) -> Result<Vec<SubscriptionLook>, ControlError> {
+        let jobs = self.control.jobs()?;
+        let mut looks = Vec::new();
+        for known in self.control.subscriptions(None)? {
+            let id = known.subscription;
+            let Some(terms) = self.control.terms(&id)? else { continue };
+            let sets = self.control.newest_sets(&id)?;
+            let mut sources: Vec<(SourceId, SourceLook)> = Vec::new();
+            for source in &known.sources {
+                let set = sets.iter().find(|set| set.source == source.source);
+                let set_at = set.map(|set| common::text::date::moment(set.changed_at_ns));
+                let totals = SourceTotals::default();
+                sources.push((source.source, SourceLook { name: source.name.clone(), set_at, totals }));
+            }
+            let stored = self.stored(&id, &terms, &mut sources, now);
+            let stored = stored.inspect_err(|error| self.complain(&id, error)).ok();
+            looks.push(SubscriptionLook {
+                reference: known.form.reference,
+                terms,
+                sources: sources.into_iter().map(|(_, source)| source).collect(),
+                stored,
+                jobs: jobs.iter().filter(|job| job.subscription == Some(id)).cloned().collect(),
+            });
+        }
+        Ok(looks)
+    }
+
+    fn stored(
+        &self,
+        id: &SubscriptionId,
+        terms: &Terms,
+        sources: &mut [(SourceId, SourceLook)],
+        now: Timestamp,
+    ) -> Result<StoredLook, SessionError> {
+        let peeked = self.subscriptions.peek(id, |catalog, account| {
+            let totals = catalog.source_totals()?;
+            for (id, source) in sources.iter_mut() {
+                source.totals = totals.get(id).copied().unwrap_or_default();
+            }
+            let name = |id: &SourceId| {
+                let found = sources.iter().find(|(source, _)| source == id);
+                found.map_or_else(|| id.to_string(), |(_, source)| source.name.clone())
+            };
+            let holds = facts::known(catalog)?.standing().holds;
+            let uncommitted = match account {
+                Some(account) => account.uncommitted,
+                None => catalog.uncommitted()?,
+            };
+            Ok(StoredLook {
+                used_bytes: catalog.used_bytes()?,
+                uncommitted_bytes: uncommitted.data_bytes,
+                day: day(catalog, terms, now)?,
+                packs: catalog.pack_totals()?,
+                chunks: self.chunks.get(id).copied().unwrap_or_default(),
+                sessions: catalog.open_session_count()?,
+                holds: holds.iter().map(|hold| (name(&hold.source), common::text::date::moment(hold.at_ns))).collect(),
+            })
+        })?;
+        Ok(peeked.unwrap_or_else(|| StoredLook {
+            used_bytes: 0,
+            uncommitted_bytes: 0,
+            day: DayLook {
+                changed_bytes: 0,
+                allowed_bytes: 0,
+                baseline_bytes: 0,
+                level: Level::NotStarted,
+                days_over: 0,
+            },
+            packs: PackTotals::default(),
+            chunks: 0,
+            sessions: 0,
+            holds: Vec::new(),
+        }))
+    }
+
+    fn complain(&self, id: &SubscriptionId, error: &SessionError) {
+        let error = error as &dyn std::error::Error;
+        tracing::warn!(error, subscription = %id, "a subscription could not be looked at");
+    }
+}
+
+fn day(catalog: &Catalog, terms: &Terms, now: Timestamp) -> Result<DayLook, SessionError> {
+    let line = catalog.days(Some(&day_of(now).to_string()), None)?.pop().unwrap_or_default();
+    let baseline_bytes = catalog.baseline_bytes()?;
+    let shares = [SourceShare { baseline_bytes, days: 1 }];
+    let rate = terms.rate();
+    Ok(DayLook {
+        changed_bytes: line.changed_bytes,
+        allowed_bytes: if baseline_bytes == 0 { 0 } else { rate.allowed_bytes(&shares) },
+        baseline_bytes,
+        level: level(rate, line.changed_bytes, &shares),
+        days_over: 0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_that_overlap_pause_once() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (from, until) = (at("2026-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"));
+        let windows = [
+            (at("2026-11-21T00:00:00Z"), Some(at("2026-11-22T02:00:00Z"))),
+            (at("2026-11-22T01:00:00Z"), Some(at("2026-11-22T03:00:00Z"))),
+            (at("2026-11-22T22:00:00Z"), None),
+        ];
+        assert_eq!(paused(windows.into_iter(), from, until), jiff::SignedDuration::from_hours(5));
+        assert_eq!(paused([].into_iter(), from, until), jiff::SignedDuration::ZERO);
+    }
+}

@@ -1,0 +1,225 @@
+//! The monitor: looks, keeps the alarms, queues what is said, shows the metrics.
+//!
+//! It has no thread and no timer: `app` calls [`Monitor::look`] every minute and [`Monitor::deliver`] for each channel.
+//!
+//! Invariant: a state that could not be stored is not taken over: the next look says the same again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use common::id::SubscriptionId;
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::{Mutex, RwLock};
+use prometheus_client::registry::Registry;
+
+use super::alarm::{Active, Alarms, Key, Message};
+use super::deliver::mail::is_address;
+use super::deliver::{Channel, Channels, DeliveryError, Recipient};
+use super::look::{Gatherer, Look};
+use super::metrics::{self, Shown, View};
+use super::notice::Notice;
+use super::observe::observe;
+use super::outbox::deliver_due;
+use super::process::Process;
+use super::traffic::Traffic;
+use crate::auth::principal::Role;
+use crate::clock::Clock;
+use crate::control::accounts::Standing;
+use crate::control::alarms::{ChannelState, NewMessage};
+use crate::control::{Control, ControlError};
+use crate::session::error::SessionError;
+use crate::subscriptions::Subscriptions;
+use crate::tls::Certificates;
+
+/// Time between two counts of a subscription's chunks.
+const CHUNKS_EVERY: SignedDuration = SignedDuration::from_hours(1);
+
+/// What the monitor works with.
+pub struct Parts {
+    /// The provider's records.
+    pub control: Arc<Control>,
+    /// What is stored.
+    pub subscriptions: Arc<Subscriptions>,
+    /// Ways out.
+    pub channels: Channels,
+    /// What is presented to clients.
+    pub certificates: Arc<Certificates>,
+    /// Calls and connections.
+    pub traffic: Traffic,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// Watches over a server.
+pub struct Monitor {
+    parts: Parts,
+    started_at: Timestamp,
+    alarms: Mutex<Alarms>,
+    chunks: Mutex<(Option<Timestamp>, BTreeMap<SubscriptionId, u64>)>,
+    shown: Shown,
+    registry: Registry,
+}
+
+impl Monitor {
+    /// Takes up the alarms that went on.
+    ///
+    /// # Errors
+    /// If the control store cannot be read.
+    pub fn new(parts: Parts) -> Result<Self, ControlError> {
+        let alarms = Mutex::new(Alarms::restore(parts.control.alarms()?));
+        let shown: Shown = Arc::new(RwLock::default());
+        let activity = parts.subscriptions.objects().health().activity();
+        let registry = metrics::registry(&parts.traffic, activity, shown.clone());
+        let started_at = parts.clock.now();
+        Ok(Self { parts, started_at, alarms, chunks: Mutex::default(), shown, registry })
+    }
+
+    /// Looks at everything, and queues what is to be said; how many alarms go on.
+    ///
+    /// # Errors
+    /// If the control store cannot be read or written; the alarms are then as before.
+    pub fn look(&self) -> Result<usize, ControlError> {
+        let mut alarms = self.alarms.lock();
+        let now = self.parts.clock.now();
+        let look = self.gather(now)?;
+        let mut next = alarms.clone();
+        let messages = next.look(&observe(&look), now);
+        let active: Vec<(Key, Active)> = next.active().map(|(key, active)| (key.clone(), *active)).collect();
+        if !messages.is_empty() || is_other_state(&alarms, &next) {
+            let queued = self.address(&messages, now)?;
+            self.parts.control.store_alarms(&active, &queued, nanoseconds(now))?;
+        }
+        for message in &messages {
+            let Key { kind, subscription, subject } = &message.key;
+            tracing::warn!(event = ?message.event, kind = kind.word(), subscription, subject, "alarm");
+        }
+        *alarms = next;
+        let count = active.len();
+        *self.shown.write() = Arc::new(View { look, active });
+        Ok(count)
+    }
+
+    /// Delivers what is due of one channel; how many deliveries failed. Blocks as long as the other side takes, within limits.
+    ///
+    /// # Errors
+    /// If the control store cannot be read or written.
+    pub fn deliver(&self, channel: Channel) -> Result<u64, ControlError> {
+        deliver_due(&self.parts.control, &self.parts.channels, channel, self.parts.clock.now())
+    }
+
+    /// The configured channels.
+    pub fn channels(&self) -> Vec<Channel> {
+        self.parts.channels.configured()
+    }
+
+    /// Sends a test message to every operator through every channel at once, past the queue; what each answered.
+    pub fn test(&self) -> Vec<(Recipient, Result<(), DeliveryError>)> {
+        let now = self.parts.clock.now();
+        let notices = [Notice::test(now)];
+        let send = |to: Recipient| {
+            let result = self.parts.channels.deliver(&to, &notices, now);
+            (to, result)
+        };
+        self.parts.channels.operators().into_iter().map(send).collect()
+    }
+
+    /// The alarms that go on.
+    pub fn active(&self) -> Vec<(Key, Active)> {
+        self.alarms.lock().active().map(|(key, active)| (key.clone(), *active)).collect()
+    }
+
+    /// How each configured channel fares.
+    ///
+    /// # Errors
+    /// If the control store cannot be read.
+    pub fn channel_states(&self) -> Result<Vec<ChannelState>, ControlError> {
+        let configured = self.channels();
+        let states = self.parts.control.channel_states()?;
+        Ok(states.into_iter().filter(|state| configured.contains(&state.channel)).collect())
+    }
+
+    /// The metrics as text.
+    ///
+    /// # Errors
+    /// None that can happen.
+    pub fn metrics(&self) -> Result<String, std::fmt::Error> {
+        metrics::text(&self.registry)
+    }
+
+    fn gather(&self, now: Timestamp) -> Result<Look, ControlError> {
+        let Parts { control, subscriptions, certificates, .. } = &self.parts;
+        let health = subscriptions.objects().health();
+        let mut chunks = self.chunks.lock();
+        if chunks.0.is_none_or(|counted| now.duration_since(counted) >= CHUNKS_EVERY) {
+            *chunks = (Some(now), self.count_chunks());
+        }
+        let gatherer = Gatherer { control, subscriptions, chunks: &chunks.1 };
+        Ok(Look {
+            at: now,
+            started_at: self.started_at,
+            process: Process::look(),
+            room: health.room().ok(),
+            is_suspect: health.reason().is_some(),
+            certificates: certificates.ends(),
+            copied_at: None,
+            channels: self.channel_states()?,
+            jobs: control.jobs()?.into_iter().filter(|job| job.subscription.is_none()).collect(),
+            subscriptions: gatherer.subscriptions(now)?,
+        })
+    }
+
+    fn count_chunks(&self) -> BTreeMap<SubscriptionId, u64> {
+        let subscriptions = &self.parts.subscriptions;
+        let count = |id: SubscriptionId| {
+            let counted = subscriptions.peek(&id, |catalog, _| Ok::<_, SessionError>(catalog.chunk_count()?));
+            Some((id, counted.ok()??))
+        };
+        subscriptions.stored().unwrap_or_default().into_iter().filter_map(count).collect()
+    }
+
+    /// Who is told each message.
+    fn address(&self, messages: &[Message], now: Timestamp) -> Result<Vec<NewMessage>, ControlError> {
+        let operators = self.parts.channels.operators();
+        let mut queued = Vec::new();
+        for message in messages {
+            let mut recipients = operators.clone();
+            if message.key.kind.is_for_customer() {
+                recipients.extend(self.customers(&message.key.subscription, now)?);
+            }
+            let notice = Notice::new(message, now);
+            queued.extend(recipients.into_iter().map(|to| NewMessage { to, notice: notice.clone() }));
+        }
+        Ok(queued)
+    }
+
+    /// The mail addresses of a customer: those in the order form's contact, and the administrators whose identifier is one.
+    fn customers(&self, reference: &str, now: Timestamp) -> Result<Vec<Recipient>, ControlError> {
+        let Parts { control, channels, .. } = &self.parts;
+        let Some(subscription) = control.subscription_by_reference(reference)? else { return Ok(Vec::new()) };
+        let separators = |letter: char| letter.is_whitespace() || matches!(letter, ',' | ';' | '<' | '>' | '(' | ')');
+        let contact = &subscription.form.contact;
+        let mut addresses: Vec<String> =
+            contact.split(separators).filter(|word| is_address(word)).map(str::to_lowercase).collect();
+        for account in control.accounts(Some(&subscription.subscription))? {
+            let is_admin = matches!(account.standing, Standing::Person { role: Role::Admin, .. });
+            if is_admin && !account.is_over(nanoseconds(now)) && is_address(&account.identifier) {
+                addresses.push(account.identifier);
+            }
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        Ok(addresses.iter().filter_map(|address| channels.customer(address)).collect())
+    }
+}
+
+/// True if more than the measures of alarms differs.
+fn is_other_state(before: &Alarms, after: &Alarms) -> bool {
+    let state = |alarms: &Alarms| -> Vec<(Key, Option<Timestamp>)> {
+        alarms.active().map(|(key, active)| (key.clone(), active.gone_since)).collect()
+    };
+    state(before) != state(after)
+}
+
+fn nanoseconds(at: Timestamp) -> i64 {
+    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
+}
