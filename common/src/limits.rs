@@ -261,6 +261,8 @@ pub const DUMP_WINDOW_BYTES: u64 = 32 << 20;
 
 /// Bytes that a restore writes between two early syncs of its target.
 pub const RESTORE_FLUSH_BYTES: u64 = 256 << 20;
+/// Rows of the audit trail, or notices, in one answer.
+pub const AUDIT_ROWS_MAX: u32 = 1_000;
 /// Share of the disk, in per cent, kept free for the catalog, upkeep and audit.
 pub const RESERVE_PERCENT: u64 = 2;
 /// Smallest reserve, in bytes.

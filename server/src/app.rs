@@ -15,6 +15,8 @@ use common::limits::{
 };
 use proto::v1::account_server::AccountServer;
 use proto::v1::admin_server::AdminServer;
+use proto::v1::approvals_server::ApprovalsServer;
+use proto::v1::audit_server::AuditServer;
 use proto::v1::backup_server::BackupServer;
 use proto::v1::restore_server::RestoreServer;
 use proto::v1::server_server::ServerServer;
@@ -32,6 +34,8 @@ use crate::config::Config;
 use crate::control::{Control, ControlError};
 use crate::grpc::account::AccountService;
 use crate::grpc::admin::AdminService;
+use crate::grpc::approvals::ApprovalsService;
+use crate::grpc::audit::AuditService;
 use crate::grpc::backup::BackupService;
 use crate::grpc::restore::RestoreService;
 use crate::grpc::router::{Router, RouterBuilder};
@@ -229,6 +233,8 @@ impl Parts<'_> {
         let backup = BackupService::new(self.subscriptions.clone());
         let restore = RestoreService::new(self.subscriptions.clone());
         let sets = SetsService { control: control.clone() };
+        let approvals = ApprovalsService { control: control.clone() };
+        let audit = AuditService { control: control.clone(), key: receipt_key };
         let admin = AdminService { control, subscriptions: self.subscriptions.clone(), logins, random };
         let (_, health) = tonic_health::server::health_reporter();
         Ok(RouterBuilder::default()
@@ -236,6 +242,8 @@ impl Parts<'_> {
             .with(BackupServer::new(backup).max_decoding_message_size(STREAM_MESSAGE_BYTES_MAX))
             .with(RestoreServer::new(restore).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(SetsServer::new(sets).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
+            .with(ApprovalsServer::new(approvals).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+            .with(AuditServer::new(audit).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(AdminServer::new(admin).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(ServerServer::new(server).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(health.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::command::Context;
 use super::failure::AdminError;
 use super::remote::answer;
+use super::table;
 use crate::cli::arguments::text;
 
 #[derive(Serialize)]
@@ -96,9 +97,8 @@ pub async fn list(context: &Context, matches: &ArgMatches) -> Result<(), AdminEr
     };
     let rows: Vec<_> = reply.people.iter().map(row).collect();
     context.output.document(&reply.people.into_iter().map(line).collect::<Vec<_>>())?;
-    let head = ["identifier", "reference", "role", "ends", "last-login", "password"]
-        .map(|name| texts.say(&format!("admin-head-{name}")));
-    Ok(context.output.table(&head, &rows)?)
+    let columns = ["identifier", "reference", "role", "ends", "last-login", "password"].map(table::words);
+    Ok(table::print(context, &columns, &rows)?)
 }
 
 fn show_once(context: &Context, made: Made) -> Result<(), AdminError> {

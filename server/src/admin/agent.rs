@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::command::Context;
 use super::failure::AdminError;
 use super::remote::answer;
+use super::table;
 use crate::cli::arguments::text;
 
 #[derive(Serialize)]
@@ -44,8 +45,8 @@ pub async fn list(context: &Context, matches: &ArgMatches) -> Result<(), AdminEr
         let seen = line.seen_at.as_deref().map(date).unwrap_or_default();
         vec![line.agent.clone(), line.host.clone(), date(&line.enrolled_at), seen, texts.say(state)]
     };
-    let head = ["agent", "host", "enrolled", "seen", "state"].map(|name| texts.say(&format!("admin-head-{name}")));
-    Ok(context.output.table(&head, &lines.iter().map(row).collect::<Vec<_>>())?)
+    let columns = ["agent", "host", "enrolled", "seen", "state"].map(table::words);
+    Ok(table::print(context, &columns, &lines.iter().map(row).collect::<Vec<_>>())?)
 }
 
 /// Ends an agent's token.

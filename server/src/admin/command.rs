@@ -12,7 +12,7 @@ use super::failure::AdminError;
 use super::remote::Remote;
 use super::secret::{NEW_PASSWORD, PASSWORD, SecretOptions};
 use super::state::{self, State};
-use super::{account, agent, customer, login, subscription};
+use super::{account, agent, completions, customer, login, subscription};
 use crate::cli::arguments::{argument, flag, language, option, parse, program, subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
@@ -63,6 +63,7 @@ pub fn run(arguments: &[OsString]) -> Exit {
 async fn dispatch(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
     let Some((group, matches)) = matches.subcommand() else { return Ok(()) };
     match (group, matches.subcommand()) {
+        ("completions", _) => completions::run(context, matches),
         ("login", _) => login::login(context, matches).await,
         ("logout", _) => login::logout(context).await,
         ("customer", Some(("create", matches))) => customer::create(context, matches).await,
@@ -93,6 +94,7 @@ pub fn command(texts: Texts) -> Command {
         .subcommand(subscription_command(texts))
         .subcommand(account_command(texts))
         .subcommand(agent_command(texts))
+        .subcommand(completions_command(texts))
 }
 
 fn group(name: &'static str, path: &str, texts: Texts) -> Command {
@@ -169,6 +171,11 @@ fn agent_command(texts: Texts) -> Command {
         .subcommand(token)
         .subcommand(one("allow-restore", "admin-agent-allow"))
         .subcommand(one("forbid-restore", "admin-agent-forbid"))
+}
+
+fn completions_command(texts: Texts) -> Command {
+    subcommand("completions", "completions", texts)
+        .arg(argument("shell", "SHELL", texts).value_parser(completions::SHELLS))
 }
 
 fn agent_argument(texts: Texts) -> Arg {

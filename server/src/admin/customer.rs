@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::command::Context;
 use super::failure::AdminError;
 use super::remote::answer;
+use super::table;
 use crate::cli::arguments::text;
 
 #[derive(Serialize)]
@@ -55,6 +56,5 @@ pub async fn list(context: &Context) -> Result<(), AdminError> {
         name: customer.name,
     };
     context.output.document(&reply.customers.into_iter().map(line).collect::<Vec<_>>())?;
-    let head = ["admin-head-reference", "admin-head-name", "admin-head-created"].map(|key| texts.say(key));
-    Ok(context.output.table(&head, &rows)?)
+    Ok(table::print(context, &["reference", "name", "created"].map(table::words), &rows)?)
 }

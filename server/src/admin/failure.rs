@@ -45,6 +45,12 @@ pub enum AdminError {
         /// What was given.
         name: String,
     },
+    /// What cannot be undone was not confirmed.
+    #[error("{reference} was not confirmed")]
+    NotConfirmed {
+        /// What had to be typed.
+        reference: String,
+    },
     /// There is nobody to ask.
     #[error("nobody answers")]
     Silent,
@@ -98,6 +104,9 @@ impl AdminError {
             Self::Kind { name } => {
                 texts.say_with("admin-unknown-kind", &[("name", name.into()), ("list", kinds(texts).into())])
             }
+            Self::NotConfirmed { reference } => {
+                texts.say_with("admin-not-confirmed", &[("reference", reference.into())])
+            }
             Self::Silent => texts.say("cli-no-answer"),
             Self::Secret { place, .. } => texts.say_with("cli-secret", &[("source", place.into())]),
             Self::Damaged { path } => {
@@ -121,7 +130,9 @@ impl AdminError {
                 _ => Exit::Failed,
             },
             Self::NotLoggedIn => Exit::NotSetUp,
-            Self::Value { .. } | Self::Missing(_) | Self::Kind { .. } | Self::Silent => Exit::Usage,
+            Self::Value { .. } | Self::Missing(_) | Self::Kind { .. } | Self::NotConfirmed { .. } | Self::Silent => {
+                Exit::Usage
+            }
             Self::Call(_)
             | Self::Remote(_)
             | Self::Secret { .. }

@@ -5,6 +5,8 @@
 pub mod account;
 pub mod agent;
 pub mod command;
+pub mod completions;
+pub mod confirm;
 pub mod customer;
 pub mod failure;
 pub mod login;
@@ -12,4 +14,5 @@ pub mod remote;
 pub mod secret;
 pub mod state;
 pub mod subscription;
+pub mod table;
 pub mod volume;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::command::Context;
 use super::failure::AdminError;
 use super::remote::{Remote, answer};
+use super::table::{self, figures, words};
 use super::volume;
 use crate::cli::arguments::text;
 
@@ -78,9 +79,16 @@ pub async fn list(context: &Context, matches: &ArgMatches) -> Result<(), AdminEr
             texts.say(&format!("subscription-state-{}", shown.state)),
         ]
     };
-    let head = ["reference", "customer", "volume", "used", "changed", "snapshots", "state"]
-        .map(|name| texts.say(&format!("admin-head-{name}")));
-    Ok(context.output.table(&head, &all.iter().map(row).collect::<Vec<_>>())?)
+    let columns = [
+        words("reference"),
+        words("customer"),
+        figures("volume"),
+        figures("used"),
+        figures("changed"),
+        figures("snapshots"),
+        words("state"),
+    ];
+    Ok(table::print(context, &columns, &all.iter().map(row).collect::<Vec<_>>())?)
 }
 
 /// Shows one subscription whole.

@@ -1,12 +1,15 @@
 //! The audit trail: who did what, when, from where, with which result.
 //!
-//! Invariant: rows are only ever added (a trigger refuses anything else).
+//! Reading it back and proving it are `audit_log`.
+//!
+//! Invariant: rows are only ever added (a trigger refuses anything else), numbered without a gap, each chained to all before it.
 //! Invariant: no file name, path, pattern, password or token is written here.
 
 use common::id::SubscriptionId;
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Control, ControlError};
+use crate::audit::chain::{self, EMPTY, Link};
 
 /// Who a call comes from, for the trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +53,40 @@ pub enum Action {
     PutSet,
     /// The keyring has a further generation.
     AppendKeyring,
+    /// An operator looked at something of one subscription; the object says at what.
+    Read,
+    /// An operator looked at an overview of all subscriptions; the object says at what.
+    List,
+    /// An amendment of an order form was recorded.
+    Amend,
+    /// An amendment began to apply.
+    ApplyAmendment,
+    /// An amendment was withdrawn before it applied.
+    WithdrawAmendment,
+    /// The end of a subscription was recorded.
+    EndSubscription,
+    /// A suspension was recorded.
+    Suspend,
+    /// A suspension was ended.
+    Resume,
+    /// Maintenance was announced.
+    AnnounceMaintenance,
+    /// Announced maintenance was called off or ended early.
+    EndMaintenance,
+    /// A customer's consent to another place was recorded.
+    RecordConsent,
+    /// A relocation was recorded.
+    Relocate,
+    /// The networks that an operator may call from were changed.
+    SetNetworks,
+    /// Something that needs two persons was asked for.
+    Propose,
+    /// It was approved by another operator.
+    Approve,
+    /// It was withdrawn.
+    Withdraw,
+    /// It was carried out.
+    CarryOut,
     /// Upkeep was paused.
     PauseUpkeep,
     /// Upkeep goes on.
@@ -74,6 +111,23 @@ impl Action {
             Self::SetAgentRestore => "set_agent_restore",
             Self::PutSet => "put_set",
             Self::AppendKeyring => "append_keyring",
+            Self::Read => "read",
+            Self::List => "list",
+            Self::Amend => "amend",
+            Self::ApplyAmendment => "apply_amendment",
+            Self::WithdrawAmendment => "withdraw_amendment",
+            Self::EndSubscription => "end_subscription",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::AnnounceMaintenance => "announce_maintenance",
+            Self::EndMaintenance => "end_maintenance",
+            Self::RecordConsent => "record_consent",
+            Self::Relocate => "relocate",
+            Self::SetNetworks => "set_networks",
+            Self::Propose => "propose",
+            Self::Approve => "approve",
+            Self::Withdraw => "withdraw",
+            Self::CarryOut => "carry_out",
             Self::PauseUpkeep => "pause_upkeep",
             Self::ResumeUpkeep => "resume_upkeep",
         }
@@ -102,6 +156,8 @@ pub struct AuditRow {
     pub trace: Trace,
     /// What.
     pub action: String,
+    /// Whose, if anybody's.
+    pub subscription: Option<SubscriptionId>,
     /// On what.
     pub object: String,
     /// With which result.
@@ -109,53 +165,71 @@ pub struct AuditRow {
 }
 
 impl Control {
-    /// Adds a row for something that changed nothing else: a refusal, or a change kept elsewhere.
+    /// Adds a row for something that changed nothing else: a refusal, a look, or a change kept elsewhere.
     ///
     /// # Errors
     /// SQLite's.
     pub fn record(&self, trace: &Trace, event: &Event<'_>) -> Result<(), ControlError> {
         self.write(|transaction| append(transaction, trace, event))
     }
-
-    /// The newest `limit` rows, newest first.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn audit(&self, limit: u32) -> Result<Vec<AuditRow>, ControlError> {
-        self.read(|transaction| {
-            let mut statement = transaction.prepare_cached(
-                "SELECT number, at_ns, who, address, action, object, result FROM audit ORDER BY number DESC LIMIT ?1",
-            )?;
-            let rows = statement.query_map([limit], |row| {
-                let trace = Trace { at_ns: row.get(1)?, who: row.get(2)?, address: row.get(3)? };
-                Ok(AuditRow {
-                    number: row.get(0)?,
-                    trace,
-                    action: row.get(4)?,
-                    object: row.get(5)?,
-                    result: row.get(6)?,
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
-    }
 }
 
-/// Adds a row to the transaction of the change that it tells of.
+/// What the chain holds of a row: every column with its length, in order.
+pub(super) fn record_of(row: &AuditRow) -> Vec<u8> {
+    let trace = &row.trace;
+    let subscription = row.subscription.as_ref().map_or(&[][..], |id| id.as_bytes());
+    let texts: [&[u8]; 6] = [
+        trace.who.as_bytes(),
+        trace.address.as_bytes(),
+        row.action.as_bytes(),
+        subscription,
+        row.object.as_bytes(),
+        row.result.as_bytes(),
+    ];
+    let mut record = [row.number.to_le_bytes(), trace.at_ns.to_le_bytes()].concat();
+    for text in texts {
+        record.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        record.extend_from_slice(text);
+    }
+    record
+}
+
+/// The number and the hash of the newest row; 0 and the empty log's without one.
+pub(super) fn newest(transaction: &Transaction<'_>) -> Result<(i64, Link), ControlError> {
+    let newest = transaction
+        .prepare_cached("SELECT number, link FROM audit ORDER BY number DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(newest.unwrap_or((0, EMPTY)))
+}
+
+/// Adds a row to the transaction of the change that it tells of, and to the chain.
 pub(super) fn append(transaction: &Transaction<'_>, trace: &Trace, event: &Event<'_>) -> Result<(), ControlError> {
+    let (last, previous) = newest(transaction)?;
+    let row = AuditRow {
+        number: last + 1,
+        trace: trace.clone(),
+        action: event.action.name().to_owned(),
+        subscription: event.subscription,
+        object: event.object.to_owned(),
+        result: event.result.to_owned(),
+    };
+    let link = chain::link(&previous, &record_of(&row));
     transaction
         .prepare_cached(
-            "INSERT INTO audit (at_ns, who, address, action, subscription, object, result)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO audit (number, at_ns, who, address, action, subscription, object, result, link)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
+            row.number,
             trace.at_ns,
             trace.who,
             trace.address,
-            event.action.name(),
+            row.action,
             event.subscription.as_ref().map(SubscriptionId::as_bytes),
             event.object,
             event.result,
+            link,
         ])?;
     Ok(())
 }

@@ -8,9 +8,12 @@
 pub mod accounts;
 pub mod agents;
 pub mod alarms;
+pub mod approvals;
 pub mod audit;
+pub mod audit_log;
 pub mod customers;
 pub mod logins;
+pub mod notices;
 mod schema;
 pub mod sets;
 pub mod subscriptions;
@@ -80,6 +83,9 @@ pub enum ControlError {
         /// The newest version.
         newest: u64,
     },
+    /// The second person must be another one.
+    #[error("the same operator asked for it")]
+    SamePerson,
     /// A one-use token that was used, or has expired.
     #[error("the enrolment token is spent")]
     TokenSpent,

@@ -5,13 +5,14 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{ControlError, alarms, upkeep, windows};
+use super::{ControlError, alarms, approvals, notices, upkeep, windows};
 
 /// Marks the file as a control store ("DBct").
 const APPLICATION_ID: i64 = 0x4442_6374;
 
 /// The lists of each version, one per area.
-const VERSIONS: [&[&str]; 1] = [&[BASE, upkeep::TABLES, windows::TABLES, alarms::TABLES]];
+const VERSIONS: [&[&str]; 1] =
+    [&[BASE, alarms::TABLES, approvals::TABLES, notices::TABLES, upkeep::TABLES, windows::TABLES]];
 
 /// Customers, subscriptions, accounts, agents, sets and the audit trail.
 const BASE: &str = "
@@ -93,7 +94,14 @@ CREATE TABLE audit (
   action TEXT NOT NULL,
   subscription BLOB,
   object TEXT NOT NULL,
-  result TEXT NOT NULL
+  result TEXT NOT NULL,
+  link BLOB NOT NULL
+) STRICT;
+CREATE TABLE audit_checkpoint (
+  records INTEGER NOT NULL PRIMARY KEY,
+  link BLOB NOT NULL,
+  at_ns INTEGER NOT NULL,
+  signature BLOB NOT NULL
 ) STRICT;
 CREATE INDEX audit_of_subscription ON audit (subscription, number);
 CREATE TRIGGER audit_is_append_only_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;

@@ -1,5 +1,7 @@
 //! Subscriptions as their order forms made them, and the terms that sessions are held to.
 
+use std::collections::HashMap;
+
 use common::id::{SourceId, SubscriptionId};
 use common::source_kind::SourceKind;
 use common::text::date::moment;
@@ -152,6 +154,18 @@ impl Control {
     /// SQLite's, or a damaged row.
     pub fn subscription(&self, id: &SubscriptionId) -> Result<Option<Subscription>, ControlError> {
         self.read(|transaction| by_id(transaction, id))
+    }
+
+    /// The references of all order forms.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn references(&self) -> Result<HashMap<SubscriptionId, String>, ControlError> {
+        self.read(|transaction| {
+            let mut statement = transaction.prepare_cached("SELECT id, reference FROM subscription")?;
+            let rows = statement.query_map([], |row| Ok((SubscriptionId::new(row.get(0)?), row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     /// One subscription by the reference of its order form.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::id::{AgentId, ScopeId, SubscriptionId};
-use common::limits::LOGIN_TOKEN_S;
+use common::limits::{AUDIT_ROWS_MAX, LOGIN_TOKEN_S};
 use proto::code::{ErrorCode, Failure};
 use proto::v1;
 use tonic::{Request, Response, Status};
@@ -27,6 +27,7 @@ use crate::contract::order_form::is_name;
 use crate::control::Control;
 use crate::control::agents::{Agent, NewAgent};
 use crate::control::audit::{Action, Event};
+use crate::control::audit_log::Wanted;
 use crate::keyrings;
 use crate::listen::Place;
 use crate::subscriptions::Subscriptions;
@@ -149,6 +150,28 @@ impl v1::account_server::Account for AccountService {
         let revoke = move |control: &Control| control.revoke_agent(&subscription, &agent, &trace);
         with_control(&self.control, revoke).await.map_err(status::of_failure)?;
         Ok(Response::new(v1::RevokeAgentReply {}))
+    }
+
+    async fn operator_accesses(
+        &self,
+        request: Request<v1::OperatorAccessesRequest>,
+    ) -> Result<Response<v1::OperatorAccessesReply>, Status> {
+        let subscription = caller::subscription(&caller::principal(&request)?).map_err(status::of_failure)?;
+        let v1::OperatorAccessesRequest { from_ns, limit } = request.into_inner();
+        let limit = if limit == 0 { AUDIT_ROWS_MAX } else { limit.min(AUDIT_ROWS_MAX) };
+        let wanted = Wanted {
+            subscription: Some(subscription),
+            operators_only: true,
+            from_ns: Some(from_ns).filter(|ns| *ns != 0),
+            ..Wanted::default()
+        };
+        let read =
+            move |control: &Control| Ok((control.audit_rows(&wanted, limit)?, control.notices(&subscription, limit)?));
+        let (rows, notices) = with_control(&self.control, read).await.map_err(status::of_failure)?;
+        Ok(Response::new(v1::OperatorAccessesReply {
+            accesses: rows.into_iter().map(convert::operator_access).collect(),
+            notices: notices.into_iter().map(convert::notice).collect(),
+        }))
     }
 
     async fn whoami(&self, request: Request<v1::WhoamiRequest>) -> Result<Response<v1::WhoamiReply>, Status> {

@@ -12,6 +12,8 @@ use crate::contract::backup_set::{BackupSet, SetRules};
 use crate::contract::terms::State;
 use crate::control::accounts::{Account, Standing};
 use crate::control::agents::Agent;
+use crate::control::audit::AuditRow;
+use crate::control::notices::Notice;
 use crate::control::subscriptions::Source;
 
 /// An agent.
@@ -97,6 +99,22 @@ pub fn contracted(source: &Source) -> v1::ContractedSource {
         name: source.name.clone(),
         kind: source_kind::to_wire(source.kind).into(),
     }
+}
+
+/// What an operator did, as the customer reads it.
+pub fn operator_access(row: AuditRow) -> v1::OperatorAccess {
+    v1::OperatorAccess {
+        at_ns: row.trace.at_ns,
+        operator: row.trace.who.strip_prefix("operator:").unwrap_or_default().to_owned(),
+        action: row.action,
+        object: row.object,
+        result: row.result,
+    }
+}
+
+/// What the provider told.
+pub fn notice(notice: Notice) -> v1::Notice {
+    v1::Notice { at_ns: notice.at_ns, kind: notice.kind, detail: notice.detail }
 }
 
 /// A version of a set, for the source that it is of.

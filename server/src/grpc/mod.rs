@@ -5,6 +5,8 @@
 
 pub mod account;
 pub mod admin;
+pub mod approvals;
+pub mod audit;
 pub mod backup;
 pub mod blocking;
 pub mod caller;
@@ -12,6 +14,7 @@ pub mod convert;
 pub mod failure;
 pub mod form;
 pub mod measure;
+pub mod records;
 pub mod restore;
 pub mod router;
 pub mod serve;
