@@ -53,6 +53,7 @@ use crate::store::objects::Objects;
 use crate::subscriptions::{Settings, Subscriptions};
 use crate::tls::Certificates;
 use crate::upkeep::jobs::{Jobs, Spec};
+use crate::upkeep::records;
 
 /// Name of the control store in the server's folder.
 pub const CONTROL_FILE: &str = "control.db";
@@ -171,9 +172,10 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     };
     monitor_loops(&monitor, &stopped);
     let fingerprint = identity.fingerprint();
+    let specs = jobs(&control, &identity);
     let renewal = Renewal { identity, certificates, names: config.names.clone(), environment: environment.clone() };
     tokio::spawn(renewal.run(stopped.clone()));
-    let jobs = Arc::new(Jobs::new(control.clone(), subscriptions.clone(), jobs())?);
+    let jobs = Arc::new(Jobs::new(control.clone(), subscriptions.clone(), specs)?);
     let workers = Workers::start(jobs)?;
     tokio::spawn(upkeep(subscriptions, stopped));
     let ended = stop.clone();
@@ -252,8 +254,8 @@ impl Parts<'_> {
 }
 
 /// The upkeep jobs of this server.
-fn jobs() -> Vec<Spec> {
-    Vec::new()
+fn jobs(control: &Arc<Control>, identity: &Identity) -> Vec<Spec> {
+    vec![records::checkpoint(control.clone(), identity.receipt_key())]
 }
 
 /// The threads that run upkeep jobs; they end when this is dropped.

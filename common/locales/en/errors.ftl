@@ -38,6 +38,7 @@ error-not-found = { $what ->
     [scope] This scope
     [set] This backup set
     [session] This session
+    [approval] This request
    *[other] { $what }
 }: not found in this subscription. Check the name or the date; "dobaas dates" shows what exists.
 error-already-exists = { $what ->
@@ -50,6 +51,7 @@ error-already-exists = { $what ->
     [scope] This scope
     [set] This backup set
     [session] This session
+    [approval] This request
    *[other] { $what }
 }: already exists. Choose another name or change what exists.
 error-source-not-contracted = The source { $source ->

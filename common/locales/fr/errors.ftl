@@ -38,6 +38,7 @@ error-not-found = { $what ->
     [scope] Ce périmètre
     [set] Ce jeu de sauvegarde
     [session] Cette session
+    [approval] Cette demande
    *[other] { $what }
 } : introuvable dans cet abonnement. Vérifiez le nom ou la date ; « dobaas dates » montre ce qui existe.
 error-already-exists = { $what ->
@@ -50,6 +51,7 @@ error-already-exists = { $what ->
     [scope] Ce périmètre
     [set] Ce jeu de sauvegarde
     [session] Cette session
+    [approval] Cette demande
    *[other] { $what }
 } : existe déjà. Choisissez un autre nom ou modifiez ce qui existe.
 error-source-not-contracted = La source { $source ->

@@ -249,7 +249,7 @@ const ERROR_PARAMS: [&str; 19] = [
     "name",
 ];
 
-type Sources = [(&'static str, &'static str); 7];
+type Sources = [(&'static str, &'static str); 8];
 
 macro_rules! sources {
     ($folder:literal) => {
@@ -257,6 +257,7 @@ macro_rules! sources {
             ("admin.ftl", include_str!(concat!("../../locales/", $folder, "/admin.ftl"))),
             ("alarm.ftl", include_str!(concat!("../../locales/", $folder, "/alarm.ftl"))),
             ("agent.ftl", include_str!(concat!("../../locales/", $folder, "/agent.ftl"))),
+            ("contract.ftl", include_str!(concat!("../../locales/", $folder, "/contract.ftl"))),
             ("errors.ftl", include_str!(concat!("../../locales/", $folder, "/errors.ftl"))),
             ("formats.ftl", include_str!(concat!("../../locales/", $folder, "/formats.ftl"))),
             ("help.ftl", include_str!(concat!("../../locales/", $folder, "/help.ftl"))),

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 /// Keys that are put together at run time; each family has a test of its own where it is used.
-const FAMILIES: [&str; 11] = [
+const FAMILIES: [&str; 13] = [
     "admin-head-",
+    "approval-kind-",
+    "approval-state-",
     "alarm-",
     "error-",
     "help-",

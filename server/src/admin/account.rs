@@ -1,8 +1,7 @@
 //! `dobaas-admin account`: people of customers, and operators.
 
 use clap::ArgMatches;
-use common::text::date::{moment, paris};
-use jiff::civil::Date;
+use common::text::date::moment;
 use proto::v1;
 use proto::v1::admin_client::AdminClient;
 use serde::Serialize;
@@ -10,7 +9,7 @@ use serde::Serialize;
 use super::command::Context;
 use super::failure::AdminError;
 use super::remote::answer;
-use super::table;
+use super::{day, table};
 use crate::cli::arguments::text;
 
 #[derive(Serialize)]
@@ -42,7 +41,7 @@ pub async fn create(context: &Context, matches: &ArgMatches) -> Result<(), Admin
         ("read_only", _) => v1::Role::ReadOnly,
         (other, _) => return Err(AdminError::value("role", other)),
     };
-    let ends_at_ns = text(matches, "until").map_or(Ok(0), end_of_day_ns)?;
+    let ends_at_ns = text(matches, "until").map_or(Ok(0), |given| day::end_ns("until", given))?;
     let identifier = text(matches, "identifier").unwrap_or_default().to_owned();
     let request = v1::CreateAccountRequest {
         identifier: identifier.clone(),
@@ -126,26 +125,5 @@ fn role_name(person: &v1::Person) -> &'static str {
         (v1::Role::Admin, false) => "admin",
         (v1::Role::Restore, _) => "restore",
         (v1::Role::ReadOnly | v1::Role::Unspecified, _) => "read_only",
-    }
-}
-
-/// The end of a civil day in Paris.
-fn end_of_day_ns(given: &str) -> Result<i64, AdminError> {
-    let end = || {
-        let next = given.parse::<Date>().ok()?.tomorrow().ok()?;
-        i64::try_from(next.to_zoned(paris()).ok()?.timestamp().as_nanosecond()).ok()
-    };
-    end().ok_or_else(|| AdminError::value("until", given))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_role_ends_with_its_last_day_in_paris() {
-        let end_s = end_of_day_ns("2026-12-31").unwrap() / 1_000_000_000;
-        assert_eq!(moment(end_s * 1_000_000_000).to_string(), "2026-12-31T23:00:00Z");
-        assert!(end_of_day_ns("31/12/2026").is_err());
     }
 }

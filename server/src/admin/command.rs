@@ -12,7 +12,7 @@ use super::failure::AdminError;
 use super::remote::Remote;
 use super::secret::{NEW_PASSWORD, PASSWORD, SecretOptions};
 use super::state::{self, State};
-use super::{account, agent, completions, customer, login, subscription};
+use super::{account, agent, approval, audit, completions, customer, login, subscription};
 use crate::cli::arguments::{argument, flag, language, option, parse, program, subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
@@ -63,6 +63,8 @@ pub fn run(arguments: &[OsString]) -> Exit {
 async fn dispatch(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
     let Some((group, matches)) = matches.subcommand() else { return Ok(()) };
     match (group, matches.subcommand()) {
+        ("approval", Some((name, matches))) => approval::run(context, name, matches).await,
+        ("audit", Some((name, matches))) => audit::run(context, name, matches).await,
         ("completions", _) => completions::run(context, matches),
         ("login", _) => login::login(context, matches).await,
         ("logout", _) => login::logout(context).await,
@@ -94,10 +96,13 @@ pub fn command(texts: Texts) -> Command {
         .subcommand(subscription_command(texts))
         .subcommand(account_command(texts))
         .subcommand(agent_command(texts))
+        .subcommand(approval::command(texts))
+        .subcommand(audit::command(texts))
         .subcommand(completions_command(texts))
 }
 
-fn group(name: &'static str, path: &str, texts: Texts) -> Command {
+/// A command that only holds others.
+pub fn group(name: &'static str, path: &str, texts: Texts) -> Command {
     subcommand(name, path, texts).subcommand_required(true)
 }
 

@@ -51,6 +51,14 @@ pub enum AdminError {
         /// What had to be typed.
         reference: String,
     },
+    /// The audit trail was changed behind the server's back.
+    #[error("the audit trail is not intact: {problem} {record}")]
+    Tampered {
+        /// In which way.
+        problem: String,
+        /// At which record.
+        record: u64,
+    },
     /// There is nobody to ask.
     #[error("nobody answers")]
     Silent,
@@ -107,6 +115,9 @@ impl AdminError {
             Self::NotConfirmed { reference } => {
                 texts.say_with("admin-not-confirmed", &[("reference", reference.into())])
             }
+            Self::Tampered { problem, record } => {
+                texts.say_with("audit-tampered", &[("problem", problem.into()), ("record", record.to_string().into())])
+            }
             Self::Silent => texts.say("cli-no-answer"),
             Self::Secret { place, .. } => texts.say_with("cli-secret", &[("source", place.into())]),
             Self::Damaged { path } => {
@@ -134,6 +145,7 @@ impl AdminError {
                 Exit::Usage
             }
             Self::Call(_)
+            | Self::Tampered { .. }
             | Self::Remote(_)
             | Self::Secret { .. }
             | Self::State(_)

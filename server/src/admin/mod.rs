@@ -4,10 +4,14 @@
 
 pub mod account;
 pub mod agent;
+pub mod approval;
+pub mod audit;
 pub mod command;
 pub mod completions;
 pub mod confirm;
+pub mod csv;
 pub mod customer;
+pub mod day;
 pub mod failure;
 pub mod login;
 pub mod remote;

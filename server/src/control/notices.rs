@@ -61,27 +61,8 @@ pub(super) fn add(
     detail: &str,
     at_ns: i64,
 ) -> Result<(), ControlError> {
-    insert(transaction, Some(subscription), (kind, detail), at_ns)
-}
-
-/// Tells every customer, inside the transaction of what is told.
-pub(super) fn add_for_all(
-    transaction: &Transaction<'_>,
-    kind: &str,
-    detail: &str,
-    at_ns: i64,
-) -> Result<(), ControlError> {
-    insert(transaction, None, (kind, detail), at_ns)
-}
-
-fn insert(
-    transaction: &Transaction<'_>,
-    subscription: Option<&SubscriptionId>,
-    (kind, detail): (&str, &str),
-    at_ns: i64,
-) -> Result<(), ControlError> {
     transaction
         .prepare_cached("INSERT INTO notice (subscription, at_ns, kind, detail) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![subscription.map(SubscriptionId::as_bytes), at_ns, kind, detail])?;
+        .execute(params![subscription.as_bytes(), at_ns, kind, detail])?;
     Ok(())
 }

@@ -28,6 +28,8 @@ const RETRY_MAX: SignedDuration = SignedDuration::from_hours(1);
 /// A job, in the order in which due ones of one place run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum JobKind {
+    /// Signed checkpoints of the audit trail.
+    Checkpoint,
     /// Copies of the control store.
     ControlCopy,
     /// Snapshots that left the history.
@@ -46,12 +48,21 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every job.
-    pub const ALL: [Self; 7] =
-        [Self::ControlCopy, Self::Expire, Self::Mark, Self::Purge, Self::Compact, Self::Scrub, Self::Recount];
+    pub const ALL: [Self; 8] = [
+        Self::Checkpoint,
+        Self::ControlCopy,
+        Self::Expire,
+        Self::Mark,
+        Self::Purge,
+        Self::Compact,
+        Self::Scrub,
+        Self::Recount,
+    ];
 
     /// Its stable name.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Checkpoint => "checkpoint",
             Self::ControlCopy => "control-copy",
             Self::Expire => "expire",
             Self::Mark => "mark",

@@ -6,6 +6,7 @@ pub mod facts;
 pub mod jobs;
 pub mod quarantine;
 pub mod rebuild;
+pub mod records;
 pub mod recount;
 pub mod scrub;
 pub mod token;
