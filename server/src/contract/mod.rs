@@ -1,5 +1,6 @@
 //! The contract as pure rules: values in, decision out.
 
+pub mod amendment;
 pub mod backup_set;
 pub mod calendar;
 pub mod guards;

@@ -77,7 +77,7 @@ pub struct Terms {
     pub tolerance_h: u32,
     /// Closed list of what may be backed up.
     pub sources: Vec<TermsSource>,
-    /// Past, present and announced suspensions; they do not overlap.
+    /// Past, present and announced suspensions.
     pub suspensions: Vec<Window<SuspensionReason>>,
     /// Past, present and announced maintenance, of the server and of this subscription.
     pub maintenance: Vec<Window<()>>,
@@ -145,9 +145,20 @@ impl Terms {
         Due { period: hours(self.period_h), tolerance: hours(self.tolerance_h) }
     }
 
-    /// The times during which snapshots do not age.
+    /// The times during which snapshots do not age; suspensions that touch or overlap are one.
     pub fn pauses(&self) -> Vec<Suspension> {
-        self.suspensions.iter().map(|window| Suspension { from: window.from, until: window.until }).collect()
+        let mut windows = self.suspensions.clone();
+        windows.sort_by_key(|window| window.from);
+        let mut pauses: Vec<Suspension> = Vec::with_capacity(windows.len());
+        for window in windows {
+            match pauses.last_mut() {
+                Some(last) if last.until.is_none_or(|until| window.from <= until) => {
+                    last.until = last.until.zip(window.until).map(|(one, other)| one.max(other));
+                }
+                _ => pauses.push(Suspension { from: window.from, until: window.until }),
+            }
+        }
+        pauses
     }
 }
 
@@ -194,6 +205,15 @@ mod tests {
         }
         assert_eq!(terms.due(), Due::default());
         assert_eq!(terms.rate().min_daily_allowance_bytes, 7);
-        assert_eq!(terms.pauses().len(), 1);
+        let further = |from: &str, until: Option<&str>| Window {
+            from: at(from),
+            until: until.map(at),
+            reason: SuspensionReason::Security,
+        };
+        let overlapping = further("2026-11-22T12:00:00Z", Some("2026-11-24T00:00:00Z"));
+        let later = further("2026-11-25T00:00:00Z", None);
+        let terms = Terms { suspensions: vec![later, suspended, overlapping], ..terms };
+        let pauses: Vec<_> = terms.pauses().iter().map(|pause| (pause.from, pause.until)).collect();
+        assert_eq!(pauses, [(suspended.from, overlapping.until), (later.from, None)]);
     }
 }

@@ -7,6 +7,7 @@ use common::id::{AgentId, ScopeId, SourceId, SubscriptionId};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::audit::{self, Action, Event, Trace};
+use super::subscriptions::note_first_login;
 use super::{Control, ControlError, sets};
 
 /// Uses closer together than this are not written, in seconds.
@@ -144,6 +145,7 @@ impl Control {
                     new.token_digest,
                 ],
             )?;
+            note_first_login(transaction, &agent.subscription, trace.at_ns)?;
             let object = agent.agent.to_string();
             let subscription = Some(agent.subscription);
             let mut event = Event { action: Action::Enroll, subscription, object: &object, result: "done" };

@@ -8,6 +8,7 @@ use rusqlite::params;
 
 use super::accounts::{Account, account_of};
 use super::audit::{self, Action, Event, Trace};
+use super::subscriptions::note_first_login;
 use super::{Control, ControlError};
 
 /// Most logins of one account; the oldest goes first.
@@ -45,6 +46,9 @@ impl Control {
                 "UPDATE account SET last_login_at_ns = ?2 WHERE identifier = ?1",
                 params![identifier, trace.at_ns],
             )?;
+            if let Some(subscription) = account.subscription() {
+                note_first_login(transaction, &subscription, trace.at_ns)?;
+            }
             let event = Event {
                 action: Action::Login,
                 subscription: account.subscription(),

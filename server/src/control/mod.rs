@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod agents;
 pub mod alarms;
+pub mod amendments;
 pub mod approvals;
 pub mod audit;
 pub mod audit_log;
@@ -24,6 +25,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::contract::order_form::InvalidOrderForm;
 use parking_lot::Mutex;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -83,6 +85,9 @@ pub enum ControlError {
         /// The newest version.
         newest: u64,
     },
+    /// The contract does not allow this order form.
+    #[error(transparent)]
+    Form(#[from] InvalidOrderForm),
     /// The second person must be another one.
     #[error("the same operator asked for it")]
     SamePerson,

@@ -61,8 +61,18 @@ pub(super) fn add(
     detail: &str,
     at_ns: i64,
 ) -> Result<(), ControlError> {
+    tell(transaction, Some(subscription), (kind, detail), at_ns)
+}
+
+/// Tells one customer, or every one, inside the transaction of what is told: a stable name and the detail.
+pub(super) fn tell(
+    transaction: &Transaction<'_>,
+    subscription: Option<&SubscriptionId>,
+    (kind, detail): (&str, &str),
+    at_ns: i64,
+) -> Result<(), ControlError> {
     transaction
         .prepare_cached("INSERT INTO notice (subscription, at_ns, kind, detail) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![subscription.as_bytes(), at_ns, kind, detail])?;
+        .execute(params![subscription.map(SubscriptionId::as_bytes), at_ns, kind, detail])?;
     Ok(())
 }

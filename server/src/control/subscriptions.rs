@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::audit::{self, Action, Event, Trace};
-use super::{Control, ControlError, is_taken, windows};
+use super::{Control, ControlError, is_taken, notices, windows};
 use crate::contract::calendar::day_of;
 use crate::contract::order_form::{OrderForm, OrderedSource};
 use crate::contract::service::{SuspensionReason, Window};
@@ -111,15 +111,8 @@ impl Control {
         self.write(|transaction| {
             insert(transaction, subscription)?;
             for source in &subscription.sources {
-                transaction.execute(
-                    "INSERT INTO source (id, subscription, name, kind) VALUES (?1, ?2, ?3, ?4)",
-                    params![
-                        source.source.as_bytes(),
-                        subscription.subscription.as_bytes(),
-                        source.name,
-                        source.kind.name()
-                    ],
-                )?;
+                let ordered = OrderedSource { name: source.name.clone(), kind: source.kind };
+                insert_source(transaction, &subscription.subscription, &source.source, &ordered)?;
             }
             let (id, object) = (Some(subscription.subscription), &subscription.form.reference);
             audit::append(
@@ -190,6 +183,60 @@ impl Control {
     }
 }
 
+impl Control {
+    /// Notes the first complete backup, from which the commitment runs; later ones change nothing (B-021).
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn note_commissioned(&self, id: &SubscriptionId, at_ns: i64) -> Result<(), ControlError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE subscription SET commissioned_at_ns = ?2 WHERE id = ?1 AND commissioned_at_ns IS NULL",
+                params![id.as_bytes(), at_ns],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Records when a subscription ends; `None` takes it back while it has not ended.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] without such a subscription.
+    pub fn end_subscription(
+        &self,
+        id: &SubscriptionId,
+        ended_at_ns: Option<i64>,
+        detail: &str,
+        trace: &Trace,
+    ) -> Result<(), ControlError> {
+        self.write(|transaction| {
+            let changed = transaction.execute(
+                "UPDATE subscription SET ended_at_ns = ?2 WHERE id = ?1",
+                params![id.as_bytes(), ended_at_ns],
+            )?;
+            if changed == 0 {
+                return Err(ControlError::NotFound { what: "subscription" });
+            }
+            notices::add(transaction, id, "end", detail, trace.at_ns)?;
+            let event =
+                Event { action: Action::EndSubscription, subscription: Some(*id), object: detail, result: "done" };
+            audit::append(transaction, trace, &event)
+        })
+    }
+}
+
+/// Notes the first login of a person or enrolment of an agent; later ones change nothing (B-020).
+pub(super) fn note_first_login(
+    transaction: &Transaction<'_>,
+    id: &SubscriptionId,
+    at_ns: i64,
+) -> Result<(), ControlError> {
+    transaction
+        .prepare_cached("UPDATE subscription SET first_login_at_ns = ?2 WHERE id = ?1 AND first_login_at_ns IS NULL")?
+        .execute(params![id.as_bytes(), at_ns])?;
+    Ok(())
+}
+
 fn insert(transaction: &Transaction<'_>, subscription: &Subscription) -> Result<(), ControlError> {
     let form = &subscription.form;
     let customer: bool = transaction.query_row(
@@ -215,7 +262,7 @@ fn insert(transaction: &Transaction<'_>, subscription: &Subscription) -> Result<
     Ok(())
 }
 
-fn by_id(transaction: &Transaction<'_>, id: &SubscriptionId) -> Result<Option<Subscription>, ControlError> {
+pub(super) fn by_id(transaction: &Transaction<'_>, id: &SubscriptionId) -> Result<Option<Subscription>, ControlError> {
     let mut statement = transaction.prepare_cached(&format!("SELECT {COLUMNS} FROM subscription WHERE id = ?1"))?;
     let mut rows = statement.query([id.as_bytes()])?;
     rows.next()?.map_or(Ok(None), |row| subscription_of(transaction, row).map(Some))
@@ -239,6 +286,31 @@ fn subscription_of(transaction: &Transaction<'_>, row: &Row<'_>) -> Result<Subsc
         suspensions: windows::suspensions_of(transaction, &subscription)?,
         maintenance: windows::maintenance_of(transaction, &subscription)?,
     })
+}
+
+/// Adds a source to a subscription.
+pub(super) fn insert_source(
+    transaction: &Transaction<'_>,
+    subscription: &SubscriptionId,
+    source: &SourceId,
+    ordered: &OrderedSource,
+) -> Result<(), ControlError> {
+    transaction.execute(
+        "INSERT INTO source (id, subscription, name, kind) VALUES (?1, ?2, ?3, ?4)",
+        params![source.as_bytes(), subscription.as_bytes(), ordered.name, ordered.kind.name()],
+    )?;
+    Ok(())
+}
+
+/// Replaces the form of a subscription.
+pub(super) fn store_form(
+    transaction: &Transaction<'_>,
+    subscription: &SubscriptionId,
+    form: &OrderForm,
+) -> Result<(), ControlError> {
+    transaction
+        .execute("UPDATE subscription SET form = ?2 WHERE id = ?1", params![subscription.as_bytes(), stored(form)])?;
+    Ok(())
 }
 
 /// An order form as its column holds it.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use common::id::SubscriptionId;
 use common::stored::SnapshotKind;
+use common::text::date::moment;
 use proto::v1;
 use proto::v1::backup_server::Backup;
 use tokio::sync::mpsc;
@@ -69,6 +70,8 @@ impl Backup for BackupService {
         let (subscription, who) = agent(&request)?;
         let subscriptions = Arc::clone(&self.subscriptions);
         let clock = self.subscriptions.settings().clock.clone();
+        let asked = Arc::clone(&self.subscriptions);
+        let terms = Box::new(move || asked.terms(&subscription));
         let (open, place) = run(move || {
             let open = subscriptions.get(&subscription)?;
             let place = open.enter_stream()?;
@@ -76,7 +79,7 @@ impl Backup for BackupService {
         })
         .await?;
         let (replies, receiver) = mpsc::channel(REPLIES_MAX);
-        tokio::spawn(Transfer::new(open, who, clock, replies).run(request.into_inner(), place));
+        tokio::spawn(Transfer { open, who, clock, terms, replies }.run(request.into_inner(), place));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
@@ -86,6 +89,7 @@ impl Backup for BackupService {
         let subscriptions = Arc::clone(&self.subscriptions);
         let reply = run(move || {
             let now_ns = subscriptions.settings().clock.now_ns();
+            subscriptions.terms(&subscription)?.check_backup(moment(now_ns))?;
             let answer = subscriptions.get(&subscription)?.commit(who, request, now_ns)?;
             commit_reply(&subscriptions, &subscription, answer)
         });

@@ -86,6 +86,11 @@ fn reader<T>(request: &Request<T>) -> Result<Reader, Status> {
     }
 }
 
+/// Passes unless a suspension closes restores.
+fn check_restore(subscriptions: &Subscriptions, id: &SubscriptionId) -> Result<(), SessionError> {
+    Ok(subscriptions.terms(id)?.check_restore(subscriptions.settings().clock.now())?)
+}
+
 #[tonic::async_trait]
 impl Restore for RestoreService {
     type FetchStream = ReceiverStream<Result<v1::FetchReply, Status>>;
@@ -153,7 +158,8 @@ impl Restore for RestoreService {
         tokio::task::spawn_blocking(move || {
             let mut batch =
                 Batch { replies: replies.clone(), reply: v1::FetchReply::default(), bytes: 0, told: HashSet::new() };
-            let result = subscriptions.get(&reader.subscription).and_then(|open| {
+            let result = check_restore(&subscriptions, &reader.subscription).and_then(|()| {
+                let open = subscriptions.get(&reader.subscription)?;
                 let _place = open.enter_stream()?;
                 // An agent that asks for another scope asks for nothing that there is.
                 let ids_here = if reader.scope.is_none_or(|own| own == scope) { &ids[..] } else { &[] };

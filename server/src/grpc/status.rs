@@ -27,6 +27,7 @@ pub fn of_control(error: &ControlError) -> Failure {
         ControlError::Exists { what } => Failure::new(ErrorCode::AlreadyExists).with("what", what),
         ControlError::NotFound { what } => Failure::new(ErrorCode::NotFound).with("what", what),
         ControlError::SetConflict { newest } => Failure::new(ErrorCode::SetConflict).with("version", newest),
+        ControlError::Form(error) => of_order_form(error),
         ControlError::SamePerson => Failure::new(ErrorCode::PermissionDenied).with("role", "second_operator"),
         ControlError::TokenSpent => Failure::new(ErrorCode::Unauthenticated),
         ControlError::Open { .. }

@@ -25,6 +25,7 @@ use tonic::{Status, Streaming};
 
 use crate::clock::Clock;
 use crate::contract::calendar::day_of;
+use crate::contract::terms::Terms;
 use crate::grpc::blocking::id;
 use crate::grpc::failure::{of_session, session_failure};
 use crate::session::check::ReceivedFrame;
@@ -37,10 +38,13 @@ use crate::session::subscription::{StreamPlace, Subscription};
 pub const REPLIES_MAX: usize = 16;
 /// Messages between the network and the staging thread.
 const MESSAGES_MAX: usize = 4;
+/// Longest use of terms that may have changed, in nanoseconds: a suspension ends open streams within it.
+const TERMS_CHECK_NS: u64 = 10_000_000_000;
 /// Durable points that one stream waits for.
 const POINTS_IN_FLIGHT_MAX: u64 = 2;
 
-type Replies = mpsc::Sender<Result<v1::TransferReply, Status>>;
+/// Where the replies of a stream go.
+pub type Replies = mpsc::Sender<Result<v1::TransferReply, Status>>;
 
 /// What the durable points of a stream reached.
 #[derive(Debug, Clone, Default)]
@@ -55,18 +59,19 @@ struct Progress {
 
 /// A stream that begins.
 pub struct Transfer {
-    open: Arc<Subscription>,
-    who: AgentPrincipal,
-    clock: Clock,
-    replies: Replies,
+    /// Whose frames it brings.
+    pub open: Arc<Subscription>,
+    /// The agent that sends them.
+    pub who: AgentPrincipal,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Asks for the terms as they are.
+    pub terms: Box<dyn Fn() -> Result<Terms, SessionError> + Send>,
+    /// Where acknowledgements go.
+    pub replies: Replies,
 }
 
 impl Transfer {
-    /// A stream of an agent.
-    pub fn new(open: Arc<Subscription>, who: AgentPrincipal, clock: Clock, replies: Replies) -> Self {
-        Self { open, who, clock, replies }
-    }
-
     /// Takes messages until the agent ends the stream, the session ends, or something fails.
     pub async fn run(self, stream: Streaming<v1::TransferRequest>, place: StreamPlace) {
         let (messages, waiting) = mpsc::channel(MESSAGES_MAX);
@@ -144,15 +149,19 @@ struct Staging {
     unasked: bool,
     /// Durable points asked for.
     points: u64,
+    /// When the terms were last asked for, in nanoseconds since 1970.
+    asked_at_ns: i64,
 }
 
 impl Staging {
     fn new(transfer: Transfer, progress: watch::Sender<Progress>) -> Self {
-        Self { transfer, progress, session: None, number: 0, staged_bytes: 0, unasked: false, points: 0 }
+        let asked_at_ns = transfer.clock.now_ns();
+        Self { transfer, progress, session: None, number: 0, staged_bytes: 0, unasked: false, points: 0, asked_at_ns }
     }
 
     fn run(mut self, mut waiting: mpsc::Receiver<Option<v1::TransferRequest>>) -> Result<(), Status> {
         while let Some(message) = waiting.blocking_recv() {
+            self.check_terms().map_err(|error| of_session(&error))?;
             match message {
                 Some(message) => self.take(message).map_err(|error| of_session(&error))?,
                 None => self.ask_for_point().map_err(|error| of_session(&error))?,
@@ -162,6 +171,21 @@ impl Staging {
         self.ask_for_point().map_err(|error| of_session(&error))?;
         self.wait_for_points(self.points);
         self.check_progress()
+    }
+
+    /// Ends the stream soon after the subscription was suspended or ended, or maintenance began.
+    fn check_terms(&mut self) -> Result<(), SessionError> {
+        let now = self.transfer.clock.now();
+        let now_ns = self.transfer.clock.now_ns();
+        if now_ns.abs_diff(self.asked_at_ns) < TERMS_CHECK_NS {
+            return Ok(());
+        }
+        self.asked_at_ns = now_ns;
+        let terms = (self.transfer.terms)()?;
+        terms.check_backup(now)?;
+        // An amendment holds for the batches to come, too.
+        self.transfer.open.shared().set_terms(&terms);
+        Ok(())
     }
 
     fn take(&mut self, message: v1::TransferRequest) -> Result<(), SessionError> {
