@@ -7,5 +7,6 @@ pub mod config;
 pub mod durable;
 pub mod remote;
 pub mod restore;
+pub mod schedule;
 pub mod source;
 pub mod state;

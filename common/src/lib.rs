@@ -12,6 +12,7 @@ pub mod pack;
 pub mod receipt;
 pub mod recovery;
 pub mod report;
+pub mod schedule;
 pub mod snapshot;
 pub mod source_kind;
 pub mod stored;

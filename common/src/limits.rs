@@ -193,6 +193,30 @@ pub const SESSION_CHECK_MS: u64 = 600_000;
 pub const UPKEEP_CHECK_MS: u64 = 60_000;
 /// Upkeep jobs at once, of different subscriptions.
 pub const UPKEEP_JOBS_MAX: usize = 2;
+/// Longest schedule of a backup set, in bytes.
+pub const SCHEDULE_BYTES_MAX: usize = 1_024;
+/// Most times of day that a schedule names.
+pub const SCHEDULE_TIMES_MAX: usize = 168;
+/// Widest spread of agents after a scheduled moment, in seconds; never more than a quarter of the way to the next moment.
+pub const SCHEDULE_SPREAD_S_MAX: i64 = 1_800;
+/// Widest spread of agents that catch up after their start, in seconds.
+pub const CATCH_UP_SPREAD_S: i64 = 600;
+/// First pause after a failed run, in seconds; it doubles.
+pub const RUN_RETRY_S_MIN: i64 = 300;
+/// Longest pause after a failed run, in seconds.
+pub const RUN_RETRY_S_MAX: i64 = 7_200;
+/// Pause after a run that found another one at work, in seconds.
+pub const RUN_BUSY_S: i64 = 600;
+/// Pause before a server that said nothing more of its maintenance is asked again, in seconds.
+pub const MAINTENANCE_ASK_S: i64 = 900;
+/// Longest pause before a server under maintenance is asked again, in seconds.
+pub const MAINTENANCE_ASK_S_MAX: i64 = 21_600;
+/// Pause before a suspended subscription is asked about again, in seconds.
+pub const SUSPENDED_ASK_S: i64 = 1_800;
+/// Pause between two looks at the backup sets of an agent, in seconds.
+pub const SETS_REFRESH_S: i64 = 900;
+/// Longest sleep of a service before it looks at the clock again, in seconds: a machine may have slept meanwhile.
+pub const CLOCK_LOOK_S: i64 = 30;
 /// Times that an agent lays missing chunks again before it reads everything.
 pub const MISSING_ROUNDS_MAX: usize = 2;
 
@@ -302,6 +326,8 @@ const _: () = assert!(PACK_TARGET_BYTES + (STREAM_MESSAGE_BYTES_MAX as u64) < PA
 const _: () = assert!(WINDOW_BYTES.is_multiple_of(PAGE_BYTES));
 const _: () = assert!(DURABLE_EVERY_BYTES < UNACKNOWLEDGED_BYTES_MAX);
 const _: () = assert!(RETRY_MS_MIN < RETRY_MS_MAX);
+const _: () = assert!(RUN_RETRY_S_MIN < RUN_RETRY_S_MAX && MAINTENANCE_ASK_S < MAINTENANCE_ASK_S_MAX);
+const _: () = assert!(CLOCK_LOOK_S < SETS_REFRESH_S && CLOCK_LOOK_S < RUN_RETRY_S_MIN);
 const _: () = assert!(FETCH_IDS <= IDS_PER_MESSAGE_MAX && NODE_PREFETCH_IDS <= IDS_PER_MESSAGE_MAX);
 const _: () = assert!(NODE_BYTES_MAX < NODE_CACHE_BYTES);
 const _: () =
