@@ -193,6 +193,8 @@ pub const SESSION_CHECK_MS: u64 = 600_000;
 pub const UPKEEP_CHECK_MS: u64 = 60_000;
 /// Upkeep jobs at once, of different subscriptions.
 pub const UPKEEP_JOBS_MAX: usize = 2;
+/// Shortest bound of a data chunk where a day allows little change, in bytes.
+pub const TIGHT_CHUNK_BYTES_MIN: usize = 4 << 10;
 /// Longest schedule of a backup set, in bytes.
 pub const SCHEDULE_BYTES_MAX: usize = 1_024;
 /// Most times of day that a schedule names.

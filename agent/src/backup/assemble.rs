@@ -22,15 +22,17 @@ use common::tree::xattrs::{Xattr, Xattrs, encode_xattrs};
 use crossbeam_channel::Receiver;
 
 use crate::backup::BackupError;
+use crate::backup::carry::{Carried, Deferred, stored_part};
 use crate::backup::content::malformed;
+use crate::backup::desk::Laying;
 use crate::backup::job::{Candidate, FileResult, Group, Job, JobResult, LaidChunk, Place, ReadFile, Segment, extents};
 use crate::backup::plan::{Planned, entry_of, row_of};
 use crate::backup::previous::decode;
 use crate::backup::progress::Progress;
 use crate::backup::seal::Press;
 use crate::backup::shared::Shared;
-use crate::source::SkippedItem;
 use crate::source::metadata::Owners;
+use crate::source::{SkipReason, SkippedItem};
 use crate::state::memory::Row;
 use crate::state::recorder::Recorder;
 
@@ -46,7 +48,11 @@ pub struct Assembled {
     pub files_fuzzy: u64,
     /// Files that went away after they were listed.
     pub files_vanished: u64,
-    /// What could not be read.
+    /// Files that were listed and have no entry, for any other reason.
+    pub files_absent: u64,
+    /// Files that wait for another day.
+    pub deferred: Deferred,
+    /// What could not be read, and what waits.
     pub skipped: Vec<SkippedItem>,
 }
 
@@ -85,15 +91,30 @@ impl Out<'_, '_, '_> {
         Ok(self.shared.upload.put(&id, frame)?)
     }
 
-    /// Lays a few bytes outside of any job: attributes too large for an entry.
-    fn lay(&self, bytes: &[u8]) -> Result<Vec<Extent>, BackupError> {
-        let id = self.shared.keys.id.chunk_id(ChunkKind::Data, &[], bytes);
-        if !self.shared.known.is_stored(&id)? && self.shared.upload.claim(&id) {
-            Progress::add(&self.shared.progress.bytes_laid, bytes.len() as u64);
-            Progress::add(&self.shared.progress.data_frames_sent, 1);
-            self.seal(ChunkKind::Data, id, &[], bytes)?;
+    /// Lays a few bytes outside of any job: attributes too large for an entry. `None` if the contract leaves no room for them.
+    fn lay(&self, bytes: &[u8]) -> Result<Option<Vec<Extent>>, BackupError> {
+        let shared = self.shared;
+        let id = shared.keys.id.chunk_id(ChunkKind::Data, &[], bytes);
+        if !shared.known.is_stored(&id)? {
+            if shared.laying == Laying::Nothing {
+                return Ok(None);
+            }
+            if shared.upload.claim(&id) {
+                Progress::add(&shared.progress.bytes_laid, bytes.len() as u64);
+                Progress::add(&shared.progress.data_frames_sent, 1);
+                self.seal(ChunkKind::Data, id, &[], bytes)?;
+            }
         }
-        Ok(vec![Extent { chunk: Some(id), offset: 0, bytes: bytes.len() as u64 }])
+        Ok(Some(vec![Extent { chunk: Some(id), offset: 0, bytes: bytes.len() as u64 }]))
+    }
+
+    /// Which of the chunks of a content are stored, or on their way.
+    fn stored(&self, extents: &[Extent]) -> Result<Vec<bool>, BackupError> {
+        let is_stored = |extent: &Extent| match &extent.chunk {
+            Some(id) => Ok(self.shared.known.is_stored(id)? || self.shared.upload.wait_known(id)?),
+            None => Ok(true),
+        };
+        extents.iter().map(is_stored).collect()
     }
 }
 
@@ -129,14 +150,18 @@ pub fn assemble<'m>(
         finished: HashMap::new(),
         moved: HashMap::new(),
         next_job: FIRST_OWN_JOB,
+        carried: Carried::default(),
         files_fuzzy: 0,
         files_vanished: 0,
+        files_absent: 0,
+        deferred: Deferred::default(),
         skipped: Vec::new(),
     };
     let tree = assembler.run(builder)?;
-    let Assembler { files_fuzzy, files_vanished, skipped, .. } = assembler;
+    let Assembler { files_fuzzy, files_vanished, files_absent, deferred, skipped, .. } = assembler;
     let Out { recorder, .. } = out;
-    Ok((Assembled { tree, files_fuzzy, files_vanished, skipped }, recorder.into_inner()))
+    let assembled = Assembled { tree, files_fuzzy, files_vanished, files_absent, deferred, skipped };
+    Ok((assembled, recorder.into_inner()))
 }
 
 struct Assembler<'a, 'r, 'k, 'm> {
@@ -146,8 +171,11 @@ struct Assembler<'a, 'r, 'k, 'm> {
     /// First names of files with several that have no entry, and the name that took their place.
     moved: HashMap<EntryKey, Option<EntryKey>>,
     next_job: u32,
+    carried: Carried,
     files_fuzzy: u64,
     files_vanished: u64,
+    files_absent: u64,
+    deferred: Deferred,
     skipped: Vec<SkippedItem>,
 }
 
@@ -166,7 +194,37 @@ impl Assembler<'_, '_, '_, '_> {
         if inputs.shared.failure.lock().is_some() {
             return Err(BackupError::Stopped);
         }
+        self.push_carried(None, &mut builder)?;
         Ok(builder.finish()?)
+    }
+
+    fn push<S>(
+        &mut self,
+        key: &EntryKey,
+        made: (Entry, Row),
+        builder: &mut TreeBuilder<'_, S>,
+    ) -> Result<(), BackupError>
+    where
+        S: FnMut(Node) -> Result<(), BackupError>,
+    {
+        self.push_carried(Some(key), builder)?;
+        self.out.recorder.borrow_mut().row(made.1);
+        Ok(builder.push(key, &made.0)?)
+    }
+
+    /// Gives the carried entries before `key` their places.
+    fn push_carried<S>(&mut self, key: Option<&EntryKey>, builder: &mut TreeBuilder<'_, S>) -> Result<(), BackupError>
+    where
+        S: FnMut(Node) -> Result<(), BackupError>,
+    {
+        while let Some((key, mut entry)) = self.carried.before(key) {
+            if let EntryKind::File(file) = &mut entry.kind {
+                file.content = self.content(file.content.clone())?;
+            }
+            self.out.recorder.borrow_mut().row(Row::UNKNOWN);
+            builder.push(&key, &entry)?;
+        }
+        Ok(())
     }
 
     fn planned<S>(&mut self, planned: Planned, builder: &mut TreeBuilder<'_, S>) -> Result<(), BackupError>
@@ -176,11 +234,17 @@ impl Assembler<'_, '_, '_, '_> {
         let (key, entry, row) = match planned {
             Planned::Leaf(at) => return self.leaf(at, builder),
             Planned::Entry(key, entry, row) => (key, *entry, row),
-            Planned::EntryWithXattrs(key, mut entry, row, xattrs) => {
-                entry.xattrs = self.xattrs(xattrs)?;
-                (key, *entry, row)
-            }
-            Planned::File { key, job, file, has_links } => match self.file(&key, job, file)? {
+            Planned::EntryWithXattrs(key, mut entry, row, xattrs) => match self.xattrs(xattrs)? {
+                Some(xattrs) => {
+                    entry.xattrs = xattrs;
+                    (key, *entry, row)
+                }
+                None => {
+                    self.skipped.push(deferred_item(&key));
+                    (key, *entry, Row::UNKNOWN)
+                }
+            },
+            Planned::File { key, job, file, has_links, previous } => match self.file(&key, (job, file), previous)? {
                 Some((entry, row)) => (key, entry, row),
                 None if has_links => {
                     self.moved.insert(key, None);
@@ -193,8 +257,7 @@ impl Assembler<'_, '_, '_, '_> {
                 None => return Ok(()),
             },
         };
-        self.out.recorder.borrow_mut().row(row);
-        Ok(builder.push(&key, &entry)?)
+        self.push(&key, (entry, row), builder)
     }
 
     /// Takes over a leaf of the last tree, whole if the new tree has a boundary there too.
@@ -204,7 +267,7 @@ impl Assembler<'_, '_, '_, '_> {
     {
         let memory = self.inputs.shared.known.memory().ok_or(BackupError::Stopped)?;
         let leaf = memory.leaf(at)?;
-        if builder.at_leaf_boundary() {
+        if self.carried.is_empty() && builder.at_leaf_boundary() {
             let mut reader = LeafReader::open(&leaf).map_err(malformed)?;
             while reader.advance().map_err(malformed)?.is_some() {}
             if builder.push_unchanged_leaf(&leaf, &reader.summary())? {
@@ -213,13 +276,17 @@ impl Assembler<'_, '_, '_, '_> {
         }
         for (key, entry, row) in decode(&leaf, memory.rows(at))? {
             let key = EntryKey::from_encoded(&key).map_err(|_| BackupError::Stopped)?;
-            self.out.recorder.borrow_mut().row(row);
-            builder.push(&key, &entry)?;
+            self.push(&key, (entry, row), builder)?;
         }
         Ok(())
     }
 
-    fn file(&mut self, key: &EntryKey, job: u32, file: u32) -> Result<Option<(Entry, Row)>, BackupError> {
+    fn file(
+        &mut self,
+        key: &EntryKey,
+        (job, file): (u32, u32),
+        previous: Option<Box<Entry>>,
+    ) -> Result<Option<(Entry, Row)>, BackupError> {
         let finished = self.finished(job)?;
         let result = finished.files.get_mut(file as usize).and_then(Option::take);
         finished.files_left = finished.files_left.saturating_sub(1);
@@ -231,9 +298,11 @@ impl Assembler<'_, '_, '_, '_> {
         match result {
             Some(FileResult::Read(read)) => {
                 Progress::add(&progress.bytes_done, read.stat.size);
-                self.read_file(job, *read).map(Some)
+                let content = self.place(job, &read)?;
+                self.read_file(key, *read, content, previous)
             }
             Some(FileResult::Skipped(item)) => {
+                self.files_absent += 1;
                 self.skipped.push(item);
                 Ok(None)
             }
@@ -242,35 +311,68 @@ impl Assembler<'_, '_, '_, '_> {
                 Ok(None)
             }
             None => {
-                tracing::error!(path = %String::from_utf8_lossy(&key.path()), "a job gave no result for a file");
+                tracing::error!("a job gave no result for a file");
+                tracing::debug!(path = %String::from_utf8_lossy(&key.path()), "it is this one");
                 Err(BackupError::Stopped)
             }
         }
     }
 
-    fn read_file(&mut self, job: u32, read: ReadFile) -> Result<(Entry, Row), BackupError> {
+    /// Where the content of a file that was read is, however many extents that takes.
+    fn place(&mut self, job: u32, read: &ReadFile) -> Result<Content, BackupError> {
         let size = read.stat.size;
-        let content = match read.place {
-            Place::Known(content) => self.content(content)?,
+        Ok(match &read.place {
+            Place::Known(content) => content.clone(),
             Place::SameAs { job, file } => {
-                let other = self.finished(job)?;
-                let laid = other.laid.get(file as usize).copied().flatten();
+                let other = self.finished(*job)?;
+                let laid = other.laid.get(*file as usize).copied().flatten();
                 let (start, bytes) = laid.filter(|(_, bytes)| *bytes == size).ok_or(BackupError::Stopped)?;
                 Content::Inline(extents(&other.chunks, start, &[Segment { bytes, is_hole: false }]))
             }
             Place::Laid { start, segments } => {
                 let dense = [Segment { bytes: size, is_hole: false }];
                 let segments = segments.as_deref().unwrap_or(if size > 0 { &dense } else { &[] });
-                let extents = extents(&self.finished(job)?.chunks, start, segments);
-                self.content(Content::Inline(extents))?
+                Content::Inline(extents(&self.finished(job)?.chunks, *start, segments))
             }
-        };
-        self.files_fuzzy += u64::from(read.fuzzy);
-        let file = FileContent { size, digest: read.digest, fuzzy: read.fuzzy, content };
+        })
+    }
+
+    /// The entry of a file that was read; the one of the last tree, or none, if its content has to wait.
+    fn read_file(
+        &mut self,
+        key: &EntryKey,
+        read: ReadFile,
+        content: Content,
+        previous: Option<Box<Entry>>,
+    ) -> Result<Option<(Entry, Row)>, BackupError> {
+        let file = FileContent { size: read.stat.size, digest: read.digest, fuzzy: read.fuzzy, content };
         let mut entry = entry_of(&read.stat, EntryKind::File(file), self.inputs.owners);
-        entry.xattrs = self.xattrs(read.xattrs)?;
+        let xattrs = self.xattrs(read.xattrs)?;
+        let EntryKind::File(file) = &mut entry.kind else { return Err(BackupError::Stopped) };
+        if self.inputs.shared.laying == Laying::Nothing
+            && let Content::Inline(extents) = &file.content
+        {
+            let stored = self.out.stored(extents)?;
+            if xattrs.is_none() || stored.contains(&false) {
+                let part = stored_part(extents.clone(), &stored);
+                self.carried.add(key, &entry, part);
+                return Ok(self.deferred(key, entry.size(), previous));
+            }
+        }
+        file.content = self.content(std::mem::replace(&mut file.content, Content::Inline(Vec::new())))?;
+        entry.xattrs = xattrs.ok_or(BackupError::Stopped)?;
+        self.files_fuzzy += u64::from(read.fuzzy);
         let row = if read.fuzzy { Row::UNKNOWN } else { row_of(&read.stat, self.inputs.racy_from_ns) };
-        Ok((entry, row))
+        Ok(Some((entry, row)))
+    }
+
+    fn deferred(&mut self, key: &EntryKey, bytes: u64, previous: Option<Box<Entry>>) -> Option<(Entry, Row)> {
+        self.deferred.files += 1;
+        self.deferred.bytes += bytes;
+        self.files_absent += u64::from(previous.is_none());
+        self.skipped.push(deferred_item(key));
+        // Without a row it counts as changed the next time.
+        previous.map(|entry| (*entry, Row::UNKNOWN))
     }
 
     /// Extents as an entry can hold them: many go into nodes of their own.
@@ -284,12 +386,12 @@ impl Assembler<'_, '_, '_, '_> {
         Ok(writer.finish()?)
     }
 
-    fn xattrs(&self, xattrs: Vec<Xattr>) -> Result<Xattrs, BackupError> {
+    fn xattrs(&self, xattrs: Vec<Xattr>) -> Result<Option<Xattrs>, BackupError> {
         let encoded = encode_xattrs(&xattrs);
         if encoded.len() <= XATTRS_INLINE_BYTES_MAX {
-            return Ok(Xattrs::Inline(xattrs));
+            return Ok(Some(Xattrs::Inline(xattrs)));
         }
-        Ok(Xattrs::Extents(self.out.lay(&encoded)?))
+        Ok(self.out.lay(&encoded)?.map(Xattrs::Extents))
     }
 
     /// One more name; if the first name has no entry, this one is read and takes its place.
@@ -307,7 +409,7 @@ impl Assembler<'_, '_, '_, '_> {
                 let job = self.next_job;
                 let group = Group { number: job, turn: 0, files: vec![candidate] };
                 self.inputs.shared.desk.submit(Job::Group(group));
-                let entry = self.file(key, job, 0)?;
+                let entry = self.file(key, (job, 0), None)?;
                 if entry.is_some() {
                     self.moved.insert(to, Some(key.clone()));
                 }
@@ -329,6 +431,10 @@ impl Assembler<'_, '_, '_, '_> {
         }
         self.finished.get_mut(&job).ok_or(BackupError::Stopped)
     }
+}
+
+fn deferred_item(key: &EntryKey) -> SkippedItem {
+    SkippedItem { path: key.path(), reason: SkipReason::Deferred, detail: String::new(), accepted: false }
 }
 
 /// Where a file without holes stands in its stream.

@@ -11,12 +11,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use common::limits::SMALL_FILE_BYTES;
-use common::tree::entry::{DeviceNumber, EntryKind};
+use common::tree::entry::{DeviceNumber, Entry, EntryKind};
 use common::tree::path::EntryKey;
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::backup::BackupError;
 use crate::backup::buffers::BUFFER_BYTES;
+use crate::backup::desk::Laying;
 use crate::backup::job::{Candidate, Group, Job};
 use crate::backup::plan::{Planned, Tally, directory_key, entry_key, entry_of, racy_from, row_of};
 use crate::backup::previous::Previous;
@@ -113,6 +114,9 @@ impl<'r> Comparer<'r> {
             if self.shared.failure.lock().is_some() {
                 break;
             }
+            if self.shared.progress.is_cancelled() {
+                return Err(BackupError::Cancelled);
+            }
             for mut listing in batch {
                 self.skipped.append(&mut listing.skipped);
                 self.listing(&listing)?;
@@ -150,12 +154,24 @@ impl<'r> Comparer<'r> {
                     (true, _) => &mut self.tally.files_changed,
                 } += 1;
             }
+            let previous = if is_old { self.kept_back()? } else { None };
             if is_old {
                 self.pass()?;
             }
-            self.changed(listing, item, &key)?;
+            self.changed(listing, item, (&key, previous))?;
         }
         Ok(())
+    }
+
+    /// The entry that the cursor stands at, if the file's content may have to stay as it was.
+    fn kept_back(&mut self) -> Result<Option<Box<Entry>>, BackupError> {
+        // Where the server lost something, the old content may be what it lost.
+        if self.shared.laying == Laying::AsNeeded || self.shared.known.has_missing() {
+            return Ok(None);
+        }
+        let at = self.previous.position();
+        let (_, entry, _) = self.previous.decode_one(at)?;
+        Ok(matches!(entry.kind, EntryKind::File(_)).then(|| Box::new(entry)))
     }
 
     fn count(&mut self, stat: &Stat) {
@@ -209,7 +225,8 @@ impl<'r> Comparer<'r> {
 
     fn pass_deleted(&mut self) -> Result<(), BackupError> {
         self.disturb()?;
-        self.tally.files_deleted += u64::from(self.previous.peek().is_some_and(|(_, old)| old.is_file));
+        self.tally.files_deleted +=
+            u64::from(self.previous.peek().is_some_and(|(_, old)| old.is_file && !old.is_carried));
         self.pass()
     }
 
@@ -240,7 +257,12 @@ impl<'r> Comparer<'r> {
         Ok(())
     }
 
-    fn changed(&mut self, listing: &Listing, item: &Item, key: &[u8]) -> Result<(), BackupError> {
+    fn changed(
+        &mut self,
+        listing: &Listing,
+        item: &Item,
+        (key, previous): (&[u8], Option<Box<Entry>>),
+    ) -> Result<(), BackupError> {
         let name = listing.name(item);
         let entry_key = entry_key(key);
         if item.stat.kind != FileKind::File {
@@ -257,7 +279,7 @@ impl<'r> Comparer<'r> {
         let has_links = item.stat.links > 1;
         if item.stat.size >= SMALL_FILE_BYTES {
             let job = self.new_job();
-            self.push(Planned::File { key: entry_key, job, file: 0, has_links });
+            self.push(Planned::File { key: entry_key, job, file: 0, has_links, previous });
             self.shared.desk.submit(Job::Large { number: job, file: candidate });
             return Ok(());
         }
@@ -265,7 +287,7 @@ impl<'r> Comparer<'r> {
         let (job, file) = (self.group.number, u32::try_from(self.group.files.len()).unwrap_or(u32::MAX));
         self.group_bytes += item.stat.size;
         self.group.files.push(candidate);
-        self.push(Planned::File { key: entry_key, job, file, has_links });
+        self.push(Planned::File { key: entry_key, job, file, has_links, previous });
         Ok(())
     }
 

@@ -33,6 +33,24 @@ pub enum Task {
     End,
 }
 
+/// Whether a run sends chunks that the server lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Laying {
+    /// It does.
+    AsNeeded,
+    /// It makes do with what is stored: the contract leaves no room for more.
+    Nothing,
+}
+
+/// What became of the chunks of a probe that are not to be sealed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The server has them.
+    pub stored: Vec<ChunkId>,
+    /// It lacks them, and they are not sent.
+    pub absent: Vec<ChunkId>,
+}
+
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
@@ -54,13 +72,14 @@ pub struct Desk {
     changed: Condvar,
     buffers: Mutex<Option<Arc<Buffers>>>,
     jobs_max: usize,
+    laying: Laying,
 }
 
 impl Desk {
     /// A desk where at most `jobs_max` jobs wait, with `buffer_count` buffers.
-    pub fn new(jobs_max: usize, buffer_count: usize) -> Arc<Self> {
-        let desk =
-            Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), buffers: Mutex::default(), jobs_max });
+    pub fn new(jobs_max: usize, buffer_count: usize, laying: Laying) -> Arc<Self> {
+        let (state, changed, buffers) = (Mutex::default(), Condvar::new(), Mutex::default());
+        let desk = Arc::new(Self { state, changed, buffers, jobs_max, laying });
         let waker = Arc::downgrade(&desk);
         let wake = move || {
             if let Some(desk) = waker.upgrade() {
@@ -177,21 +196,22 @@ impl Desk {
         number
     }
 
-    /// Puts the chunks of a probe that are not stored up for sealing; the ids of those that are.
-    pub fn answer(&self, number: u64, have: &[bool]) -> Vec<ChunkId> {
+    /// Puts the chunks of a probe that are not stored up for sealing, if the run lays any; the ids of the others.
+    pub fn answer(&self, number: u64, have: &[bool]) -> Answered {
         let mut state = self.state.lock();
-        let mut stored = Vec::new();
+        let (mut stored, mut absent) = (Vec::new(), Vec::new());
         for (at, chunk) in state.probes.remove(&number).unwrap_or_default().into_iter().enumerate() {
-            if have.get(at).copied().unwrap_or(false) {
-                stored.push(chunk);
-            } else {
-                state.to_seal.push_back(chunk);
+            match (have.get(at).copied().unwrap_or(false), self.laying) {
+                (true, _) => stored.push(chunk),
+                (false, Laying::AsNeeded) => state.to_seal.push_back(chunk),
+                (false, Laying::Nothing) => absent.push(chunk),
             }
         }
         drop(state);
         self.changed.notify_all();
         // Their buffers go back outside of the lock, which returning them takes.
-        stored.into_iter().map(|chunk| chunk.id).collect()
+        let ids = |chunks: Vec<PendingChunk>| chunks.into_iter().map(|chunk| chunk.id).collect();
+        Answered { stored: ids(stored), absent: ids(absent) }
     }
 
     fn free_buffer(&self) -> Option<Buffer> {
@@ -210,7 +230,7 @@ mod tests {
 
     #[test]
     fn groups_decide_in_the_order_of_submission_whoever_reads_faster() {
-        let desk = Desk::new(10, 4);
+        let desk = Desk::new(10, 4, Laying::AsNeeded);
         let decided = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -232,7 +252,7 @@ mod tests {
 
     #[test]
     fn who_waits_for_a_buffer_seals_meanwhile() {
-        let desk = Desk::new(1, 1);
+        let desk = Desk::new(1, 1, Laying::AsNeeded);
         desk.submit(group(1));
         let Task::Read(_, mut buffer) = desk.next() else { panic!("a job waits") };
         buffer.bytes().extend_from_slice(b"content");
@@ -240,7 +260,7 @@ mod tests {
         let chunk = PendingChunk { id: ChunkId::new([1; 32]), piece: Piece::new(&shared, 0..7) };
         drop(shared);
         let number = desk.keep_for_probe(vec![chunk]);
-        assert!(desk.answer(number, &[false]).is_empty());
+        assert!(desk.answer(number, &[false]).stored.is_empty());
         let mut sealed = 0;
         let buffer = desk.another_buffer(|chunk| {
             sealed += chunk.piece.len();
@@ -252,18 +272,31 @@ mod tests {
 
     #[test]
     fn chunks_that_the_server_has_are_not_sealed() {
-        let desk = Desk::new(1, 2);
+        let desk = Desk::new(1, 2, Laying::AsNeeded);
         let buffer = desk.free_buffer().unwrap().share();
         let chunks = (0..3).map(|at| PendingChunk { id: ChunkId::new([at; 32]), piece: Piece::new(&buffer, 0..0) });
         let number = desk.keep_for_probe(chunks.collect());
-        assert_eq!(desk.answer(number, &[true, false, true]), [ChunkId::new([0; 32]), ChunkId::new([2; 32])]);
+        let stored = vec![ChunkId::new([0; 32]), ChunkId::new([2; 32])];
+        assert_eq!(desk.answer(number, &[true, false, true]), Answered { stored, absent: Vec::new() });
         let Task::Seal(chunk) = desk.next() else { panic!("one is left") };
         assert_eq!(chunk.id, ChunkId::new([1; 32]));
     }
 
     #[test]
+    fn a_run_that_lays_nothing_seals_nothing() {
+        let desk = Desk::new(1, 2, Laying::Nothing);
+        let buffer = desk.free_buffer().unwrap().share();
+        let chunks = (0..2).map(|at| PendingChunk { id: ChunkId::new([at; 32]), piece: Piece::new(&buffer, 0..0) });
+        let number = desk.keep_for_probe(chunks.collect());
+        let (stored, absent) = (vec![ChunkId::new([1; 32])], vec![ChunkId::new([0; 32])]);
+        assert_eq!(desk.answer(number, &[false, true]), Answered { stored, absent });
+        desk.close();
+        assert!(matches!(desk.next(), Task::End));
+    }
+
+    #[test]
     fn a_failure_lets_everybody_go() {
-        let desk = Desk::new(1, 1);
+        let desk = Desk::new(1, 1, Laying::AsNeeded);
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| matches!(desk.next(), Task::End));
             let turn = scope.spawn(|| desk.in_turn(7, || ()).is_none());

@@ -13,6 +13,7 @@
 
 pub mod assemble;
 pub mod buffers;
+pub mod carry;
 pub mod commit;
 pub mod compare;
 pub mod content;

@@ -19,16 +19,17 @@ use tokio::runtime::Handle;
 
 use crate::backup::BackupError;
 use crate::backup::assemble::{Assembled, Inputs, assemble};
+use crate::backup::carry::Deferred;
 use crate::backup::compare::{Comparer, PLAN_BATCHES_MAX};
 use crate::backup::content::KnownContent;
-use crate::backup::desk::Desk;
+use crate::backup::desk::{Desk, Laying};
 use crate::backup::job::JobResult;
 use crate::backup::plan::{Tally, racy_from};
 use crate::backup::progress::{Progress, Step};
 use crate::backup::seal::{Press, SealOptions, SealingKeys};
 use crate::backup::shared::Shared;
 use crate::backup::split::{ChunkParams, Splitter};
-use crate::backup::upload::Upload;
+use crate::backup::upload::{Portions, Upload};
 use crate::backup::walk::{BATCHES_MAX, walk};
 use crate::backup::work::Worker;
 use crate::remote::Remote;
@@ -37,7 +38,7 @@ use crate::remote::transfer::{Answer, Transfer};
 use crate::source::excludes::Acceptance;
 use crate::source::files::select;
 use crate::source::metadata::Owners;
-use crate::source::{FileSet, SkippedItem};
+use crate::source::{FileSet, SkipReason, SkippedItem};
 use crate::state::memory::Memory;
 use crate::state::recorder::Recorder;
 
@@ -68,6 +69,10 @@ pub struct Pipeline<'a> {
     pub retry_seed: u64,
     /// Live counters.
     pub progress: &'a Arc<Progress>,
+    /// Whether chunks that the server lacks are sent.
+    pub laying: Laying,
+    /// Into how much at a time.
+    pub portions: Portions,
 }
 
 /// A tree of which everything is durable on the server.
@@ -78,6 +83,8 @@ pub struct Laid<'m> {
     pub counts: Counts,
     /// What is not in it.
     pub skipped: Vec<SkippedItem>,
+    /// Files among them that wait for another day.
+    pub deferred: Deferred,
     /// The memory to be kept once the snapshot has its receipt.
     pub recorder: Recorder<'m>,
 }
@@ -91,13 +98,15 @@ impl Pipeline<'_> {
         let selected = select(self.set)?;
         let owners = Arc::new(Owners::of_this_system());
         let worker_count = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
-        let desk = Desk::new(worker_count + 2, worker_count + SPARE_BUFFERS);
+        let desk = Desk::new(worker_count + 2, worker_count + SPARE_BUFFERS, self.laying);
         let (results, results_in) = unbounded();
         let (transfer, upload) = self.way_out(&desk, &results);
         let shared = Shared {
             desk,
             upload,
             transfer,
+            laying: self.laying,
+            chunk_bytes_max: self.portions.chunk_bytes,
             known: KnownContent::new(memory, missing),
             splitter: Splitter::new(self.keys, ChunkParams::V1).expect("the parameters of version 1 are tested"),
             keys: self.keys,
@@ -169,7 +178,9 @@ impl Pipeline<'_> {
             let Some(upload) = upload.get().and_then(Weak::upgrade) else { return };
             match answer {
                 Answer::Have { number, have } => {
-                    desk.answer(number, &have).iter().for_each(|id| upload.is_stored(id));
+                    let answered = desk.answer(number, &have);
+                    answered.stored.iter().for_each(|id| upload.is_stored(id));
+                    answered.absent.iter().for_each(|id| upload.is_absent(id));
                 }
                 Answer::Failed => {
                     desk.fail();
@@ -180,7 +191,7 @@ impl Pipeline<'_> {
         };
         let _inside = self.runtime.enter();
         let transfer = Arc::new(Transfer::start(self.remote.clone(), self.open.clone(), self.retry_seed, answers));
-        let upload = Arc::new(Upload::new(transfer.clone(), self.progress.clone()));
+        let upload = Arc::new(Upload::new(transfer.clone(), self.progress.clone(), self.portions));
         let _ = slot.set(Arc::downgrade(&upload));
         (transfer, upload)
     }
@@ -190,10 +201,12 @@ impl Pipeline<'_> {
         (assembled, recorder): (Assembled, Recorder<'m>),
         (mut skipped, tally): (Vec<SkippedItem>, Tally),
     ) -> Result<Laid<'m>, BackupError> {
-        let unread = assembled.skipped.len() as u64;
+        let unread = assembled.files_absent;
         skipped.extend(assembled.skipped);
         let acceptance = Acceptance::new(self.set)?;
-        skipped.iter_mut().for_each(|item| item.accepted |= acceptance.accepts(&item.path));
+        // That something may be unreadable does not say that it may wait.
+        let may_be_accepted = |item: &&mut SkippedItem| item.reason != SkipReason::Deferred;
+        skipped.iter_mut().filter(may_be_accepted).for_each(|item| item.accepted |= acceptance.accepts(&item.path));
         let progress = self.progress;
         let counts = Counts {
             files: tally.files - unread - assembled.files_vanished,
@@ -210,6 +223,6 @@ impl Pipeline<'_> {
             sent_bytes: Progress::get(&progress.bytes_sent),
             duration_ms: 0,
         };
-        Ok(Laid { tree: assembled.tree, counts, skipped, recorder })
+        Ok(Laid { tree: assembled.tree, counts, skipped, deferred: assembled.deferred, recorder })
     }
 }

@@ -32,6 +32,8 @@ pub enum Planned {
         file: u32,
         /// True if it has other names.
         has_links: bool,
+        /// What the last tree has here, if that may have to stay.
+        previous: Option<Box<Entry>>,
     },
     /// One more name of a file.
     HardLink {

@@ -2,7 +2,7 @@
 //!
 //! It does not decide what is unchanged. A leaf in which nothing changed is never decoded into entries.
 
-use common::tree::entry::Entry;
+use common::tree::entry::{CARRIED_DIGEST, Entry};
 use common::tree::node::{LeafReader, Node};
 
 use crate::backup::content::{KnownContent, malformed};
@@ -20,6 +20,8 @@ pub struct OldItem {
     pub is_file: bool,
     /// True for a directory.
     pub is_directory: bool,
+    /// True for chunks that wait for a file, which nobody had.
+    pub is_carried: bool,
 }
 
 /// The leaf that is being compared.
@@ -144,6 +146,7 @@ impl OldLeaf {
                 size: view.size(),
                 is_file: view.is_file(),
                 is_directory: view.is_directory(),
+                is_carried: view.digest() == Some(&CARRIED_DIGEST),
             });
         }
         if items.len() != rows {

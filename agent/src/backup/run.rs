@@ -18,20 +18,22 @@ use common::keys::{ScopeKeys, SessionKey};
 use common::limits::{MISSING_ROUNDS_MAX, SESSION_EXPIRY_S};
 use common::snapshot::SnapshotHead;
 use common::stored::{Counts, Receipt, ServerPart, SnapshotKind, SnapshotState};
-use proto::code::ErrorCode;
+use proto::code::{ErrorCode, Failure};
 use tokio::runtime::Handle;
 
 use crate::backup::BackupError;
+use crate::backup::carry::{Deferred, portions};
 use crate::backup::commit::{Expected, parts, sealed_part, verify};
+use crate::backup::desk::Laying;
 use crate::backup::fetch::Wanted;
 use crate::backup::pipeline::{Laid, Pipeline};
 use crate::backup::progress::{Progress, Step};
 use crate::backup::seal::{SealOptions, SealingKeys};
 use crate::durable;
-use crate::remote::Remote;
 use crate::remote::account::DayUse;
 use crate::remote::backup::{CommitAnswer, CommitParts, MemoryWorth, OpenSession, Opened};
 use crate::remote::retry::{Backoff, retry};
+use crate::remote::{Remote, RemoteError};
 use crate::source::{FileSet, SkippedItem};
 use crate::state::identity::Identity;
 use crate::state::journal::{self, OpenedSession, RunLock};
@@ -100,6 +102,10 @@ pub struct Outcome {
     pub server: ServerPart,
     /// Today's account.
     pub today: DayUse,
+    /// Why the contract kept files out of the snapshot, if it did.
+    pub refusal: Option<Failure>,
+    /// Those files.
+    pub deferred: Deferred,
     /// The receipt, checked.
     pub receipt: Receipt,
     /// Digest of the signed receipt; its first digits are what people compare.
@@ -162,6 +168,7 @@ struct Made<'m> {
     receipt: Bytes,
     server_part: Bytes,
     today: DayUse,
+    refusal: Option<Failure>,
     rolled_back: bool,
 }
 
@@ -182,11 +189,12 @@ impl Run<'_> {
             MemoryWorth::ValidExcept(ids) => missing.extend(ids.iter().copied()),
             MemoryWorth::Invalid => memory = self.fetch(&session.opened)?,
         }
-        let (mut round, mut is_fetched) = (0, false);
+        let (mut round, mut is_fetched, mut refusal) = (0, false, None);
         while round <= MISSING_ROUNDS_MAX + 1 {
             // After enough rounds nothing that is remembered is trusted: everything is read.
             let known = memory.as_ref().filter(|_| round <= MISSING_ROUNDS_MAX);
-            let laid = match self.lay(&session, known, missing.clone()) {
+            let laying = if refusal.is_some() { Laying::Nothing } else { Laying::AsNeeded };
+            let laid = match self.lay(&session, known, (missing.clone(), laying)) {
                 // A node that is damaged shows when it is read: the tree is fetched, once, and the pass begins again.
                 Err(BackupError::Memory(error)) if memory.is_some() && !is_fetched => {
                     tracing::warn!(%error, "the memory of the last tree is not used");
@@ -195,8 +203,19 @@ impl Run<'_> {
                     is_fetched = true;
                     continue;
                 }
+                // What was accepted stays; a second pass makes a snapshot of it.
+                Err(BackupError::Remote(RemoteError::Refused(failure)))
+                    if failure.code == ErrorCode::QuotaExceeded && laying == Laying::AsNeeded =>
+                {
+                    tracing::info!("the contract leaves no room for more: what fits is committed");
+                    refusal = Some(failure);
+                    continue;
+                }
                 laid => laid?,
             };
+            if self.progress.is_cancelled() {
+                return Err(BackupError::Cancelled);
+            }
             self.progress.enter(Step::Committing);
             let (head, parts) = self.parts(&session, known, &laid, round);
             match self.commit(&parts)? {
@@ -206,7 +225,8 @@ impl Run<'_> {
                     round += 1;
                 }
                 CommitAnswer::Committed { receipt, server_part, today } => {
-                    let made = Made { laid, head, parts, receipt, server_part, today, rolled_back };
+                    let refusal = refusal.filter(|_| laid.deferred.files > 0);
+                    let made = Made { laid, head, parts, receipt, server_part, today, refusal, rolled_back };
                     return self.accept(&session, &mut receipts, made);
                 }
             }
@@ -216,7 +236,7 @@ impl Run<'_> {
 
     /// Checks and keeps the receipt, then the memory of the new tree; in this order.
     fn accept(&self, session: &Session, receipts: &mut Receipts, made: Made<'_>) -> Result<Outcome, BackupError> {
-        let Made { laid, head, parts, receipt, server_part, today, rolled_back } = made;
+        let Made { laid, head, parts, receipt, server_part, today, refusal, rolled_back } = made;
         let previous = Some(&session.opened.newest_receipt[..]).filter(|signed| !signed.is_empty());
         let expected = Expected {
             subscription: self.request.identity.subscription,
@@ -243,6 +263,8 @@ impl Run<'_> {
             skipped: laid.skipped,
             server,
             today,
+            refusal,
+            deferred: laid.deferred,
             receipt: checked,
             receipt_digest: common::receipt::digest(&receipt),
             rolled_back,
@@ -370,7 +392,7 @@ impl Run<'_> {
         &self,
         session: &Session,
         memory: Option<&'m Memory>,
-        missing: HashSet<ChunkId>,
+        (missing, laying): (HashSet<ChunkId>, Laying),
     ) -> Result<Laid<'m>, BackupError>
     where
         Self: 'm,
@@ -396,6 +418,8 @@ impl Run<'_> {
             started_at_ns: self.request.started_at_ns,
             retry_seed: self.fresh.retry_seed,
             progress: self.progress,
+            laying,
+            portions: portions(&session.opened.today),
         };
         pipeline.run(memory, missing)
     }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::backup::BackupError;
 use crate::backup::content::KnownContent;
-use crate::backup::desk::Desk;
+use crate::backup::desk::{Desk, Laying};
 use crate::backup::job::JobResult;
 use crate::backup::progress::Progress;
 use crate::backup::split::Splitter;
@@ -26,6 +26,10 @@ pub struct Shared<'r> {
     pub upload: Arc<Upload>,
     /// The stream, for probes.
     pub transfer: Arc<Transfer>,
+    /// Whether chunks that the server lacks are sent.
+    pub laying: Laying,
+    /// Longest chunk of data.
+    pub chunk_bytes_max: usize,
     /// What need not be sent.
     pub known: KnownContent<'r>,
     /// Where chunks end.
@@ -43,6 +47,11 @@ pub struct Shared<'r> {
 }
 
 impl Shared<'_> {
+    /// Length of the first chunk of `data`.
+    pub fn cut(&self, data: &[u8]) -> usize {
+        self.splitter.cut(data).min(self.chunk_bytes_max)
+    }
+
     /// Ends the run; the first failure is the one that is told.
     pub fn fail(&self, error: BackupError) {
         self.failure.lock().get_or_insert(error);

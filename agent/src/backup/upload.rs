@@ -4,13 +4,13 @@
 //!
 //! Invariant: a chunk is claimed by one thread only, so it is sealed and sent at most once in a run.
 //! Invariant: a node is handed over after everything that it refers to.
+//! Invariant: of a chunk that is absent no frame was handed over, and none will be.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use common::frame::checksum;
 use common::id::ChunkId;
-use common::limits::MESSAGE_TARGET_BYTES;
 use parking_lot::{Condvar, Mutex};
 
 use crate::backup::progress::Progress;
@@ -24,6 +24,8 @@ enum State {
     Claimed,
     /// In the outbox, on its way, or stored.
     Handed,
+    /// Neither stored nor to be sent: the contract leaves no room for it.
+    Absent,
 }
 
 #[derive(Default)]
@@ -38,8 +40,18 @@ struct Outbox {
     bytes: usize,
 }
 
+/// How much goes into one message, and into one chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Portions {
+    /// Bytes of frames from which on a message is sent.
+    pub message_bytes: usize,
+    /// Longest chunk of data.
+    pub chunk_bytes: usize,
+}
+
 /// The way out of the pipeline.
 pub struct Upload {
+    message_bytes: usize,
     transfer: Arc<Transfer>,
     progress: Arc<Progress>,
     ledger: Mutex<Ledger>,
@@ -49,9 +61,9 @@ pub struct Upload {
 
 impl Upload {
     /// Starts with nothing known.
-    pub fn new(transfer: Arc<Transfer>, progress: Arc<Progress>) -> Self {
+    pub fn new(transfer: Arc<Transfer>, progress: Arc<Progress>, portions: Portions) -> Self {
         let (ledger, handed, outbox) = (Mutex::default(), Condvar::new(), Mutex::default());
-        Self { transfer, progress, ledger, handed, outbox }
+        Self { message_bytes: portions.message_bytes, transfer, progress, ledger, handed, outbox }
     }
 
     /// True if the caller is the one that must bring this chunk.
@@ -70,6 +82,30 @@ impl Upload {
         self.handed.notify_all();
     }
 
+    /// Notes that a claimed chunk is not stored and is not going to be.
+    pub fn is_absent(&self, id: &ChunkId) {
+        self.ledger.lock().chunks.insert(*id, State::Absent);
+        self.handed.notify_all();
+    }
+
+    /// Waits until it is known whether a chunk that somebody claimed is stored or on its way; false if it is absent.
+    ///
+    /// # Errors
+    /// [`RemoteError`] if the run failed meanwhile.
+    pub fn wait_known(&self, id: &ChunkId) -> Result<bool, RemoteError> {
+        let mut ledger = self.ledger.lock();
+        loop {
+            match ledger.chunks.get(id) {
+                Some(State::Handed) => return Ok(true),
+                Some(State::Absent) | None => return Ok(false),
+                Some(State::Claimed) if ledger.failed => {
+                    return Err(RemoteError::Unreachable("the transfer ended".into()));
+                }
+                Some(State::Claimed) => self.handed.wait(&mut ledger),
+            }
+        }
+    }
+
     /// Hands over the frame of a claimed chunk; waits while the way out is full.
     ///
     /// # Errors
@@ -81,7 +117,7 @@ impl Upload {
         outbox.frames.push(OutgoingFrame { frame, checksum, class: FrameClass::Changed });
         self.is_stored(id);
         // Sent under the lock: messages leave in the order in which they were filled.
-        if outbox.bytes >= MESSAGE_TARGET_BYTES { self.send(&mut outbox) } else { Ok(()) }
+        if outbox.bytes >= self.message_bytes { self.send(&mut outbox) } else { Ok(()) }
     }
 
     /// Waits until every one of `children` that is not in `stored` was handed over.

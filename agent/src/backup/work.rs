@@ -299,7 +299,7 @@ impl<'r> Worker<'r> {
         let full = buffer.share();
         let (mut ranges, mut at) = (Vec::new(), 0);
         while full.len() - at >= self.shared.splitter.lookahead_bytes() {
-            let bytes = self.shared.splitter.cut(&full[at..]);
+            let bytes = self.shared.cut(&full[at..]);
             ranges.push(at..at + bytes);
             at += bytes;
         }
@@ -313,7 +313,7 @@ impl<'r> Worker<'r> {
         let whole = buffer.share();
         let (mut ranges, mut at) = (Vec::new(), 0);
         while at < whole.len() {
-            let bytes = self.shared.splitter.cut(&whole[at..]);
+            let bytes = self.shared.cut(&whole[at..]);
             ranges.push(at..at + bytes);
             at += bytes;
         }

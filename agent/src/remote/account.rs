@@ -71,6 +71,34 @@ pub struct AgentInfo {
     pub revoked: bool,
 }
 
+/// What happens above a day's allowance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangePolicy {
+    /// Accepted; the day is over, its snapshot outside the guarantee.
+    #[default]
+    Flag,
+    /// What the day allows is accepted; the rest goes on the next day.
+    Defer,
+    /// What would exceed is refused.
+    Refuse,
+}
+
+/// How close a day is to its allowance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DayState {
+    /// No source has a first complete backup.
+    #[default]
+    NotStarted,
+    /// Under 80 %.
+    Inside,
+    /// From 80 % to exactly 100 %.
+    Near,
+    /// Strictly above.
+    Over,
+}
+
 /// Today's account of the subscription, in plain bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct DayUse {
@@ -96,6 +124,18 @@ pub struct DayUse {
     pub hard_volume_bytes: u64,
     /// Contractual rate of daily change.
     pub per_mille: u32,
+    /// What counts against `allowed_bytes`.
+    pub counted_bytes: u64,
+    /// What happens above it.
+    pub policy: ChangePolicy,
+    /// How close the day is to it.
+    pub state: DayState,
+    /// The day on which `state` began.
+    pub since: String,
+    /// Most days of change that one source's runs carry today.
+    pub days: u32,
+    /// Whom to call about it.
+    pub contact: String,
 }
 
 /// Whether a subscription takes backups.
@@ -282,6 +322,17 @@ impl Remote {
 /// Today's account as a domain value.
 pub(super) fn day_use(day: v1::DayUse) -> DayUse {
     DayUse {
+        policy: match day.policy() {
+            v1::ChangePolicy::Defer => ChangePolicy::Defer,
+            v1::ChangePolicy::Refuse => ChangePolicy::Refuse,
+            v1::ChangePolicy::Flag | v1::ChangePolicy::Unspecified => ChangePolicy::Flag,
+        },
+        state: match day.state() {
+            v1::DayState::Inside => DayState::Inside,
+            v1::DayState::Near => DayState::Near,
+            v1::DayState::Over => DayState::Over,
+            v1::DayState::NotStarted | v1::DayState::Unspecified => DayState::NotStarted,
+        },
         day: day.day,
         changed_bytes: day.changed_bytes,
         relaid_bytes: day.relaid_bytes,
@@ -293,6 +344,10 @@ pub(super) fn day_use(day: v1::DayUse) -> DayUse {
         used_bytes: day.used_bytes,
         hard_volume_bytes: day.hard_volume_bytes,
         per_mille: day.per_mille,
+        counted_bytes: day.counted_bytes,
+        since: day.since,
+        days: day.days,
+        contact: day.contact,
     }
 }
 

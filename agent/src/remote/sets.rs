@@ -41,7 +41,7 @@ pub struct BackupSet {
     pub agent: AgentId,
     /// Paths and rules.
     pub files: FileSet,
-    /// `21:30`; empty: not scheduled.
+    /// As `common::schedule` reads it; empty: not scheduled.
     pub schedule: String,
 }
 

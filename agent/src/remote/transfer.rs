@@ -4,6 +4,7 @@
 //! is opened again (which is idempotent) and only that is sent again. It does not compress, seal or decide what is sent.
 //!
 //! Invariant: I9 — at most [`UNACKNOWLEDGED_BYTES_MAX`] bytes wait for their acknowledgement; who sends more waits.
+//! Invariant: a refusal ends the stream only after everything that was accepted before it is durable.
 //! Invariant: frames leave in the order of [`Transfer::put`], also after a cut, so children stand before their parents.
 
 use std::collections::VecDeque;
@@ -136,6 +137,7 @@ impl Transfer {
             backoff: Backoff::new(retry_seed),
             unacknowledged: VecDeque::new(),
             probes: Vec::new(),
+            refusal: None,
         };
         Self { shared, commands, task: tokio::spawn(stream.run()) }
     }
@@ -214,6 +216,8 @@ struct Stream {
     unacknowledged: VecDeque<Unacknowledged>,
     /// Probes without an answer.
     probes: Vec<Probe>,
+    /// Why a Put was refused: nothing more is taken, and the stream ends when what was sent is settled.
+    refusal: Option<Failure>,
 }
 
 /// One connected stream. Numbers of Put messages start again at 1 on each.
@@ -281,7 +285,12 @@ impl Stream {
         }
         let mut connected = self.connect().await?;
         loop {
-            match connected.next(&mut self.queue).await {
+            if self.unacknowledged.is_empty()
+                && let Some(refusal) = &self.refusal
+            {
+                return Err(RemoteError::Refused(refusal.clone()));
+            }
+            match connected.next(&mut self.queue, self.refusal.is_none()).await {
                 Event::Reply(reply) => match reply? {
                     Some(reply) => self.handle(reply, &mut connected)?,
                     None if self.unacknowledged.is_empty() && self.probes.is_empty() => return Ok(()),
@@ -344,7 +353,10 @@ impl Stream {
             }
             transfer_reply::Body::Refused(refused) => {
                 let detail = refused.error.ok_or_else(|| protocol("a refusal without a reason"))?;
-                return Err(RemoteError::Refused(Failure::from(detail)));
+                if self.refusal.is_none() {
+                    self.refusal = Some(Failure::from(detail));
+                    connected.push(transfer_request::Body::Flush(v1::Flush {}));
+                }
             }
         }
         self.backoff.reset();
@@ -369,8 +381,8 @@ impl Connected {
         self.backlog.push_back(v1::TransferRequest { session: Bytes::new(), body: Some(body) });
     }
 
-    /// Whatever happens first; a command is taken only when nothing waits to be sent.
-    async fn next(&mut self, queue: &mut mpsc::UnboundedReceiver<Command>) -> Event {
+    /// Whatever happens first; a command is taken only when nothing waits to be sent, and only if `takes_more`.
+    async fn next(&mut self, queue: &mut mpsc::UnboundedReceiver<Command>, takes_more: bool) -> Event {
         let Some(outgoing) = &self.outgoing else { return Event::Reply(self.incoming.message().await) };
         tokio::select! {
             reply = self.incoming.message() => Event::Reply(reply),
@@ -381,7 +393,7 @@ impl Connected {
                 }
                 Err(_) => Event::Closed,
             },
-            command = queue.recv(), if self.backlog.is_empty() => Event::Command(command),
+            command = queue.recv(), if takes_more && self.backlog.is_empty() => Event::Command(command),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a node that cannot be read is told once, with the path after which something is missing; nothing is left out in
 //! silence.
+//! Invariant: carried entries (`backup::carry`) are no files and are met by nobody.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -42,6 +43,9 @@ pub fn walk<E: From<FetchError>>(
             Ok(Some((key, entry))) => {
                 last.clear();
                 last.extend_from_slice(key.as_bytes());
+                if entry.is_carried() {
+                    continue;
+                }
                 Met::Entry(key, entry)
             }
             Err(TreeError::Fetch { source: NodeError::Fetch(error), .. }) => return Err(error.into()),

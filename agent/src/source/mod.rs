@@ -51,6 +51,8 @@ pub enum SkipReason {
     PathTooLong,
     /// Of a type that a snapshot cannot hold.
     Unsupported,
+    /// The contract leaves no room for its content: a later run brings it.
+    Deferred,
 }
 
 impl SkipReason {
@@ -61,6 +63,7 @@ impl SkipReason {
             Self::IoError => "io_error",
             Self::PathTooLong => "path_too_long",
             Self::Unsupported => "unsupported",
+            Self::Deferred => "deferred",
         }
     }
 

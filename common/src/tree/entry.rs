@@ -75,6 +75,9 @@ pub struct DeviceNumber {
     pub minor: u32,
 }
 
+/// Digest of a carried file: chunks that wait until a file is whole, and no file that anybody had. No keyed hash is ever this.
+pub const CARRIED_DIGEST: [u8; 32] = [0; 32];
+
 /// Content of a regular file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileContent {
@@ -116,6 +119,11 @@ pub enum InvalidEntry {
 }
 
 impl Entry {
+    /// True if it is no file that anybody had, but chunks that wait for one: people are not shown it.
+    pub fn is_carried(&self) -> bool {
+        matches!(&self.kind, EntryKind::File(file) if file.digest == CARRIED_DIGEST)
+    }
+
     /// Bytes of its content; 0 unless it is a file.
     pub const fn size(&self) -> u64 {
         match &self.kind {

@@ -25,6 +25,8 @@ pub struct Faults {
     pub cut_after_puts: Option<usize>,
     /// Every Put is refused for its quota.
     pub refuse: bool,
+    /// What a day allows under the policy "defer", and what is left of it, in plain bytes of data.
+    pub day: Option<(u64, u64)>,
     /// The commit's answer is lost, after the commit.
     pub lose_commit: bool,
 }
@@ -64,6 +66,19 @@ impl State {
         missing
     }
 
+    /// Takes new data off the day, or refuses all of it.
+    fn admits(&mut self, put: &v1::Put, pending: &[v1::PutFrame]) -> bool {
+        let Some((_, left)) = &mut self.faults.day else { return true };
+        let pending: HashSet<ChunkId> =
+            pending.iter().map(|frame| FrameHeader::parse_whole(&frame.frame).unwrap().id).collect();
+        let headers = put.frames.iter().map(|frame| FrameHeader::parse_whole(&frame.frame).unwrap());
+        let is_new = |header: &FrameHeader| {
+            !header.kind.is_node() && !self.frames.contains_key(&header.id) && !pending.contains(&header.id)
+        };
+        let wanted: u64 = headers.filter(is_new).map(|header| u64::from(header.plain_bytes)).sum();
+        left.checked_sub(wanted).inspect(|rest| *left = *rest).is_some()
+    }
+
     fn put(&mut self, frame: &v1::PutFrame) {
         let header = FrameHeader::parse_whole(&frame.frame).unwrap();
         assert_eq!(checksum(&frame.frame)[..], frame.checksum[..]);
@@ -71,7 +86,8 @@ impl State {
             assert!(self.has_losses || self.frames.contains_key(child), "a node came before its child");
         }
         self.put_frames += 1;
-        self.put_twice += usize::from(self.frames.insert(header.id, frame.frame.clone()).is_some());
+        let is_new = self.frames.insert(header.id, frame.frame.clone()).is_none();
+        self.put_twice += usize::from(!is_new && !(self.has_losses && header.kind.is_node()));
     }
 }
 
@@ -128,6 +144,13 @@ impl Backup for Double {
             except_ids: state.except.iter().flat_map(|id| id.as_bytes()).copied().collect::<Vec<u8>>().into(),
             sequence: state.snapshots.len() as u64 + 1,
             newest: newest.into(),
+            today: state.faults.day.map(|(allowed_bytes, left)| v1::DayUse {
+                allowed_bytes,
+                counted_bytes: allowed_bytes - left,
+                policy: v1::ChangePolicy::Defer.into(),
+                days: 1,
+                ..v1::DayUse::default()
+            }),
             committed: state.commits.contains_key(&request.session),
             newest_receipt: state.snapshots.last().map(|snapshot| snapshot.receipt.clone()).unwrap_or_default(),
             ..v1::OpenReply::default()
@@ -164,8 +187,11 @@ impl Backup for Double {
                     }
                     v1::transfer_request::Body::Put(put) => {
                         let mut state = state.lock();
-                        if state.faults.refuse {
-                            let failure = Failure::new(ErrorCode::QuotaExceeded);
+                        if state.faults.refuse || !state.admits(&put, &unacknowledged) {
+                            number = put.number;
+                            // Nodes that are on their way refer to what was just refused, and are sent again.
+                            state.has_losses = true;
+                            let failure = Failure::new(ErrorCode::QuotaExceeded).with("limit", "daily_change");
                             let refused = v1::Refused { number: put.number, error: Some(failure.into()) };
                             Ok(v1::transfer_reply::Body::Refused(refused))
                         } else {
