@@ -8,5 +8,6 @@ pub mod durable;
 pub mod remote;
 pub mod restore;
 pub mod schedule;
+pub mod service;
 pub mod source;
 pub mod state;

@@ -164,7 +164,8 @@ impl Standing {
             }
             End::Failed => {
                 let doubled = RUN_RETRY_S_MIN.checked_shl(self.failures.saturating_sub(1)).unwrap_or(RUN_RETRY_S_MAX);
-                let pause_s = if (RUN_RETRY_S_MIN..RUN_RETRY_S_MAX).contains(&doubled) { doubled } else { RUN_RETRY_S_MAX };
+                let pause_s =
+                    if (RUN_RETRY_S_MIN..RUN_RETRY_S_MAX).contains(&doubled) { doubled } else { RUN_RETRY_S_MAX };
                 wait(WaitReason::Failed, after(pause_s))
             }
             End::Busy => wait(WaitReason::Busy, after(RUN_BUSY_S)),
@@ -334,7 +335,10 @@ mod tests {
             now = next;
         }
         assert_eq!(pauses[..7], [5, 10, 20, 40, 80, 120, 120]);
-        assert!(pauses.contains(&95) || pauses.iter().any(|pause| *pause < 120), "the moment of the next day comes first");
+        assert!(
+            pauses.contains(&95) || pauses.iter().any(|pause| *pause < 120),
+            "the moment of the next day comes first"
+        );
         standing.ended(End::Snapshot, &planner, now, now);
         assert_eq!((standing.failures, standing.wait), (0, None));
     }

@@ -197,7 +197,8 @@ fn clock_times(text: &str) -> Result<BTreeSet<Time>, InvalidSchedule> {
 }
 
 fn clock_time(text: &str) -> Result<Time, InvalidSchedule> {
-    let two = |part: &str| (part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse().ok());
+    let two =
+        |part: &str| (part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse().ok());
     text.split_once(':')
         .and_then(|(hour, minute)| Some((two(hour)??, two(minute)??)))
         .and_then(|(hour, minute)| Time::new(hour, minute, 0, 0).ok())
@@ -236,8 +237,28 @@ mod tests {
     #[test]
     fn what_means_nothing_is_refused() {
         for text in [
-            "24:00", "9:30", "12:60", "1230", "ab:cd", "12:3", "+1:30", "every", "every h", "every 5h", "every 0h", "every 24h",
-            "every -2h", "every 004h", "fun 12:00", "mon", "mon-fri", "12:00;", ";", "12:00 Mars/Olympus", "mon 12:00 tue", "21:30,",
+            "24:00",
+            "9:30",
+            "12:60",
+            "1230",
+            "ab:cd",
+            "12:3",
+            "+1:30",
+            "every",
+            "every h",
+            "every 5h",
+            "every 0h",
+            "every 24h",
+            "every -2h",
+            "every 004h",
+            "fun 12:00",
+            "mon",
+            "mon-fri",
+            "12:00;",
+            ";",
+            "12:00 Mars/Olympus",
+            "mon 12:00 tue",
+            "21:30,",
         ] {
             assert!(Schedule::parse(text).is_err(), "{text}");
         }

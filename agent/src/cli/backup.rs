@@ -2,39 +2,28 @@
 //!
 //! With `--json`, one event per line: `progress`, `item_error`, `summary`, `error`.
 
-use std::sync::Arc;
-
-use common::id::SessionId;
-use common::keyring::KeyringError;
-use common::keys::SessionKey;
-use common::report::{DayReport, RunReport};
-use common::source_kind::SourceKind;
+use common::report::RunReport;
 use common::stored::SnapshotState;
 use common::text::{Arg, Texts, name};
-use proto::code::{ErrorCode, Failure};
 use serde::Serialize;
 
 use super::args::BackupArgs;
 use super::context::Context;
 use super::failure::{CliError, Exit};
-use super::login::keyring;
 use super::meter::{Meter, Reading};
 use super::output::note;
 use super::report;
-use crate::backup::BackupError;
+use super::today;
+use super::trial::{Bench, Choice};
 use crate::backup::progress::{Progress, Step};
-use crate::backup::run::{Completeness, Fresh, Outcome, Request, run as run_backup};
-use crate::backup::seal::SealOptions;
-use crate::remote::Remote;
+use crate::backup::run::{Completeness, Outcome};
 use crate::remote::account::DayUse;
 use crate::remote::sets::BackupSet;
-use crate::source::SkippedItem;
-use crate::state::identity::Identity;
-use crate::state::journal::LockError;
-use crate::state::source_folder;
+use crate::service::ending::{Ending, is_deferred};
+use crate::source::{SkipReason, SkippedItem};
 
-/// zstd level of frames: on two cores a higher one costs more time than its bytes are worth.
-const LEVEL: i32 = 1;
+/// Files that wait for another day which are named to a person; the others are counted.
+const DEFERRED_LINES_MAX: usize = 20;
 
 /// One item that is not in the snapshot as it should be.
 #[derive(Serialize)]
@@ -73,29 +62,26 @@ struct SummaryEvent<'a> {
     duration_ms: u64,
     receipt: String,
     rolled_back: bool,
+    /// `complete`, `partial`, `deferred` or `refused`.
+    result: &'static str,
+    /// Files that wait because the contract leaves no room for them, and their bytes.
+    deferred_files: u64,
+    deferred_bytes: u64,
+    /// The limit that was reached, if one was: `daily_change`, `hard_volume` and others.
+    limit: Option<&'a str>,
     today: &'a DayUse,
 }
 
 /// Runs `backup`.
 pub fn run(args: &BackupArgs, context: &Context) -> Result<Exit, CliError> {
-    let mut identity = context.identity()?;
-    let remote = context.connect_patiently(&identity.address, &identity.token)?;
-    follow_keyring(&mut identity, &remote, context)?;
-    let mut sets = context.wait(remote.sets())?.sets;
-    sets.retain(|set| set.agent == identity.agent && args.source.as_ref().is_none_or(|name| *name == set.name));
-    if sets.is_empty() {
-        let error = match &args.source {
-            Some(name) => CliError::new(Exit::Usage, "cli-set-unknown").with("source", name),
-            None => CliError::new(Exit::Failed, "cli-no-set"),
-        };
-        return Err(error);
-    }
+    let bench = Bench::prepare(Choice::Named(args.source.as_deref()), context)?;
     let mut worst = Exit::Done;
-    for set in &sets {
-        let exit = match one(set, &identity, &remote, context) {
+    for set in &bench.sets {
+        let exit = match one(&bench, set, context) {
             Ok(exit) => exit,
+            Err(error) if error.exit == Exit::Interrupted => return Err(error),
             // One source that fails does not keep the others from being backed up.
-            Err(error) if sets.len() > 1 => {
+            Err(error) if bench.sets.len() > 1 => {
                 note(&format!("{} :", set.name));
                 report(&error, context.output);
                 error.exit
@@ -116,49 +102,13 @@ const fn worse(a: Exit, b: Exit) -> Exit {
     }
 }
 
-/// Takes over a newer generation of the keyring, if it is authentic, before anything is sealed to its recipients.
-fn follow_keyring(identity: &mut Identity, remote: &Remote, context: &Context) -> Result<(), CliError> {
-    let newest = keyring(remote, Some(&identity.pin), context)?.ok_or(KeyringError::Empty)?;
-    if newest.pin() == identity.pin && newest.recipients() == identity.recipients {
-        return Ok(());
-    }
-    // The file is read again, so that settings which overrule it are not written into it.
-    let mut stored = Identity::load(&context.state)?;
-    (stored.pin, stored.recipients) = (newest.pin(), newest.recipients().to_vec());
-    stored.store(&context.state)?;
-    (identity.pin, identity.recipients) = (stored.pin, stored.recipients);
-    Ok(())
-}
-
-fn one(set: &BackupSet, identity: &Identity, remote: &Remote, context: &Context) -> Result<Exit, CliError> {
-    if set.kind != SourceKind::Files {
-        return Err(CliError::new(Exit::Failed, "cli-kind-off").with("source", &set.name));
-    }
-    let settings = toml::to_string(&set.files)
-        .map_err(|error| CliError::new(Exit::Failed, "cli-set-unreadable").with("source", &set.name).because(&error))?;
-    let request = Request {
-        identity,
-        folder: source_folder(&context.state, &set.source),
-        source: set.source,
-        set_version: set.version,
-        set: set.files.clone(),
-        settings,
-        host: context.host.clone(),
-        started_at_ns: i64::try_from(context.now().as_nanosecond()).unwrap_or(i64::MAX),
-        options: SealOptions { level: LEVEL, check_all: false },
-    };
-    let fresh = Fresh {
-        session: SessionId::new(context.random()),
-        session_key: SessionKey::new(context.random()),
-        salt_seed: context.random(),
-        retry_seed: u64::from_le_bytes(context.random()),
-    };
-    let progress = Arc::new(Progress::default());
+fn one(bench: &Bench<'_>, set: &BackupSet, context: &Context) -> Result<Exit, CliError> {
+    let progress = context.stop.watched_run();
     let counters = progress.clone();
     let meter = Meter::start(context.output, move || reading(&counters));
-    let outcome = run_backup(context.runtime.handle(), remote, &request, fresh, &progress);
+    let outcome = bench.run(set, &progress);
     meter.finish();
-    tell(set, &outcome.map_err(|error| failure(error, &set.name))?, context)
+    tell(set, &outcome?, context)
 }
 
 fn reading(progress: &Progress) -> Reading {
@@ -182,11 +132,17 @@ fn reading(progress: &Progress) -> Reading {
 /// Lists what was left out, then says how the run ended.
 fn tell(set: &BackupSet, outcome: &Outcome, context: &Context) -> Result<Exit, CliError> {
     let (output, texts) = (context.output, context.output.texts);
+    let mut deferred = 0;
     for item in &outcome.skipped {
         output.event(&item_event(&set.name, item))?;
-        if !output.json && !item.accepted {
+        deferred += usize::from(item.reason == SkipReason::Deferred);
+        let is_told = item.reason != SkipReason::Deferred || deferred <= DEFERRED_LINES_MAX;
+        if !output.json && !item.accepted && is_told {
             note(&item_line(item, texts));
         }
+    }
+    if let Some(more) = deferred.checked_sub(DEFERRED_LINES_MAX).filter(|more| *more > 0 && !output.json) {
+        note(&texts.say_with("backup-deferred-more", &[("count", Arg::Count(more as u64))]));
     }
     output.event(&summary(&set.name, outcome))?;
     output.say(&run_report(&set.name, outcome).sentence(texts))?;
@@ -194,12 +150,17 @@ fn tell(set: &BackupSet, outcome: &Outcome, context: &Context) -> Result<Exit, C
         let args = [("count", Arg::Count(outcome.counts.files_fuzzy))];
         output.remark(&texts.say_with("backup-fuzzy", &args));
     }
-    let today = DayReport { changed_bytes: outcome.today.changed_bytes, allowed_bytes: outcome.today.allowed_bytes };
-    output.say(&today.sentence(texts))?;
+    for sentence in today::after_run(outcome, texts) {
+        output.say(&sentence)?;
+    }
     if outcome.rolled_back {
         note(&texts.say("backup-rolled-back"));
     }
-    Ok(if outcome.has_remarks() { Exit::Incomplete } else { Exit::Done })
+    Ok(match &outcome.refusal {
+        Some(_) if !is_deferred(outcome) => Exit::Quota,
+        _ if outcome.has_remarks() => Exit::Incomplete,
+        _ => Exit::Done,
+    })
 }
 
 fn item_event<'a>(source: &'a str, item: &'a SkippedItem) -> ItemEvent<'a> {
@@ -266,23 +227,11 @@ fn summary<'a>(source: &'a str, outcome: &'a Outcome) -> SummaryEvent<'a> {
         duration_ms: u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
         receipt: blake3::Hash::from_bytes(outcome.receipt_digest).to_hex().to_string(),
         rolled_back: outcome.rolled_back,
+        result: Ending::of_outcome(outcome).result.word(),
+        deferred_files: outcome.deferred.files,
+        deferred_bytes: outcome.deferred.bytes,
+        limit: outcome.refusal.as_ref().and_then(|failure| failure.param("limit")),
         today: &outcome.today,
-    }
-}
-
-fn failure(error: BackupError, source: &str) -> CliError {
-    let told = |exit, key| CliError::new(exit, key).with("source", source);
-    match error {
-        BackupError::Remote(error) => error.into(),
-        BackupError::Disk(error) => error.into(),
-        BackupError::Lock(LockError::Busy) => told(Exit::Busy, "backup-busy"),
-        BackupError::Location { found, .. } => Failure::new(ErrorCode::LocationRefused).with("location", found).into(),
-        BackupError::Walk(ref cause) => told(Exit::Failed, "backup-walk").because(cause),
-        BackupError::Receipt { .. } => told(Exit::Failed, "backup-receipt").because(&error),
-        BackupError::SelfCheck(ref cause) => told(Exit::Failed, "backup-self-check").because(cause),
-        BackupError::StillMissing(_) => told(Exit::Failed, "backup-still-missing").because(&error),
-        BackupError::Cancelled => CliError::new(Exit::Interrupted, "cli-interrupted"),
-        error => told(Exit::Failed, "backup-failed").because(&error),
     }
 }
 
@@ -295,8 +244,13 @@ mod tests {
     fn every_reason_is_said_in_both_languages() {
         let item =
             |reason| SkippedItem { path: b"srv/\xe9".to_vec(), reason, detail: "EACCES".into(), accepted: false };
-        let reasons =
-            [SkipReason::PermissionDenied, SkipReason::IoError, SkipReason::PathTooLong, SkipReason::Unsupported];
+        let reasons = [
+            SkipReason::PermissionDenied,
+            SkipReason::IoError,
+            SkipReason::PathTooLong,
+            SkipReason::Unsupported,
+            SkipReason::Deferred,
+        ];
         let lines: Vec<String> = [Texts::FRENCH.plain(), Texts::ENGLISH]
             .into_iter()
             .flat_map(|texts| reasons.map(|reason| item_line(&item(reason), texts)))
@@ -313,12 +267,5 @@ mod tests {
         assert_eq!(worse(Exit::Incomplete, Exit::Done), Exit::Incomplete);
         assert_eq!(worse(Exit::Incomplete, Exit::Failed), Exit::Failed);
         assert_eq!(worse(Exit::Quota, Exit::Incomplete), Exit::Quota);
-    }
-
-    #[test]
-    fn a_second_run_of_a_source_is_busy() {
-        let error = failure(BackupError::Lock(LockError::Busy), "bureautique");
-        assert_eq!(error.exit, Exit::Busy);
-        assert!(error.say(Texts::FRENCH).unwrap().contains("bureautique"));
     }
 }

@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use super::failure::CliError;
 use super::output::Output;
 use super::secret::Prompt;
+use super::stop::Stop;
 use crate::config::{Config, DEFAULT_LOCATION};
 use crate::remote::retry::{Backoff, retry};
 use crate::remote::{Address, Remote, RemoteError, Token};
@@ -25,12 +26,16 @@ pub struct Context {
     pub prompt: Prompt,
     /// Settings of the machine.
     pub config: Config,
+    /// The file that they come from.
+    pub config_path: PathBuf,
     /// Folder of the agent's state.
     pub state: PathBuf,
     /// Name of this machine.
     pub host: String,
     /// Where the connection runs.
     pub runtime: Arc<Runtime>,
+    /// Whether somebody wants the command to end.
+    pub stop: Arc<Stop>,
 }
 
 impl Context {

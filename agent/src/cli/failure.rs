@@ -103,6 +103,14 @@ impl CliError {
         })
     }
 
+    /// What the server refused, if that is what failed.
+    pub const fn refusal(&self) -> Option<&Failure> {
+        match &self.message {
+            Message::Refusal(failure) => Some(failure),
+            Message::Own(..) | Message::Silent => None,
+        }
+    }
+
     /// A stable English word for scripts: the error code of the server, or the message's key.
     pub fn word(&self) -> String {
         match &self.message {

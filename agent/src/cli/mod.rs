@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! args ─► help (language) ─► run ─► one command on its own thread ─► exit code
-//!                                └─ Ctrl-C ─► 130: every file of the state is replaced whole, nothing needs cleaning
+//!                                └─ Ctrl-C ─► 130: every file of the state is replaced whole, nothing needs cleaning;
+//!                                             a backup or the service first ends what it has in hand
 //! ```
 //!
 //! Invariant: I8 — with `main.rs`, the only home of the environment and of the process's end in the agent.
@@ -25,9 +26,14 @@ mod output;
 mod proof;
 mod restore;
 mod secret;
+mod service;
 mod setup;
 mod sources;
 mod status;
+mod stop;
+mod today;
+mod trial;
+mod unit;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -37,9 +43,9 @@ use std::sync::Arc;
 
 use clap::FromArgMatches;
 use common::text::{Lang, Spaces, Texts};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use args::{Cli, Command};
+use args::{Cli, Command, ServiceCommand};
 use context::Context;
 use failure::{CliError, Exit};
 use output::{Output, note, stdout_is_terminal};
@@ -148,7 +154,8 @@ fn start(cli: Cli, environment: &Environment) -> Exit {
     };
     let outcome = match refused {
         Some(error) => Err(error.into()),
-        None => prepare(&cli, environment, config, output).and_then(|context| until_interrupted(cli.command, context)),
+        None => prepare(&cli, environment, (path, config), output)
+            .and_then(|context| until_interrupted(cli.command, context)),
     };
     match outcome {
         Ok(exit) => exit,
@@ -159,8 +166,15 @@ fn start(cli: Cli, environment: &Environment) -> Exit {
     }
 }
 
-fn prepare(cli: &Cli, environment: &Environment, config: Config, output: Output) -> Result<Context, CliError> {
-    log_to_stderr(cli.global.verbose, environment.log.as_deref().or(config.log.as_deref()));
+fn prepare(
+    cli: &Cli,
+    environment: &Environment,
+    (config_path, config): (PathBuf, Config),
+    output: Output,
+) -> Result<Context, CliError> {
+    let level = environment.log.as_deref().or(config.log.as_deref());
+    let usual = if matches!(cli.command, Command::Service(ServiceCommand::Run)) { "info" } else { "error" };
+    log_to_stderr(cli.global.verbose, level.unwrap_or(usual));
     let chosen = cli.global.state.clone().or_else(|| environment.state.clone()).or_else(|| config.state.clone());
     // One thread carries the network; everything else runs on plain threads.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -168,9 +182,11 @@ fn prepare(cli: &Cli, environment: &Environment, config: Config, output: Output)
         output,
         prompt: Prompt::new(output.texts),
         config,
+        config_path,
         state: chosen.unwrap_or_else(|| DEFAULT_STATE.into()),
         host: host_name(),
         runtime: Arc::new(runtime),
+        stop: Arc::default(),
     })
 }
 
@@ -180,9 +196,9 @@ fn host_name() -> String {
     name.trim().to_owned()
 }
 
-fn log_to_stderr(verbose: u8, setting: Option<&str>) {
+fn log_to_stderr(verbose: u8, setting: &str) {
     let level = match verbose {
-        0 => setting.unwrap_or("error"),
+        0 => setting,
         1 => "info",
         2 => "debug",
         _ => "trace",
@@ -194,42 +210,57 @@ fn log_to_stderr(verbose: u8, setting: Option<&str>) {
 
 /// Runs the command on a thread of its own, so that Ctrl-C ends the program whatever the command is doing.
 fn until_interrupted(command: Command, context: Context) -> Result<Exit, CliError> {
-    let runtime = context.runtime.clone();
+    let (runtime, stop) = (context.runtime.clone(), context.stop.clone());
+    let ends_in_order = matches!(command, Command::Backup(_) | Command::Service(ServiceCommand::Run));
     let terminal = rustix::termios::tcgetattr(std::io::stdin()).ok();
-    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let (sender, mut receiver) = tokio::sync::oneshot::channel();
     // Before the command begins: a Ctrl-C at its first question must find somebody listening.
-    let interruption = {
+    let mut interruptions = {
         let _context = runtime.enter();
-        interruption()
+        interruptions()?
     };
     std::thread::Builder::new().name("command".into()).spawn(move || {
         // The receiver is gone only when the program is ending.
         let _ = sender.send(execute(command, &context));
     })?;
     runtime.block_on(async {
+        let crashed = |_| Err(CliError::new(Exit::Failed, "cli-crashed"));
         tokio::select! {
-            outcome = receiver => outcome.unwrap_or_else(|_| Err(CliError::new(Exit::Failed, "cli-crashed"))),
-            () = interruption => {
-                if let Some(state) = terminal {
-                    // A prompt may have switched the echo off.
-                    let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &state);
-                }
-                Err(CliError::new(Exit::Interrupted, "cli-interrupted"))
+            outcome = &mut receiver => return outcome.unwrap_or_else(crashed),
+            _ = interruptions.recv() => {}
+        }
+        if ends_in_order {
+            stop.request();
+            tokio::select! {
+                outcome = receiver => return outcome.unwrap_or_else(crashed),
+                _ = interruptions.recv() => {}
             }
         }
+        if let Some(state) = terminal {
+            // A prompt may have switched the echo off.
+            let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &state);
+        }
+        Err(CliError::new(Exit::Interrupted, "cli-interrupted"))
     })
 }
 
-/// Listens for Ctrl-C and termination from this call on; ends at the first of them. Needs the runtime's context.
-fn interruption() -> impl Future<Output = ()> {
-    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-    async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
-            return std::future::pending().await;
-        };
+/// Ctrl-C and termination, from this call on.
+struct Interruptions {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+/// Listens for them. Needs the runtime's context.
+fn interruptions() -> std::io::Result<Interruptions> {
+    Ok(Interruptions { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+}
+
+impl Interruptions {
+    /// The next of them.
+    async fn recv(&mut self) {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }
@@ -248,6 +279,8 @@ fn execute(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Dump(args) => proof::run_dump(&args, context),
         Command::Verify(args) => proof::run_verify(&args, context),
         Command::Sources(command) => sources::run(&command, context),
+        Command::Service(ServiceCommand::Run) => service::run(context),
+        Command::Service(ServiceCommand::Install(args)) => unit::install(&args, context),
         Command::Key(command) => key::run(&command, context),
         Command::Completions(args) => completions::run(&args, context),
     }

@@ -46,6 +46,7 @@ pub fn run(args: &SetupArgs, context: &Context) -> Result<Exit, CliError> {
         return Err(CliError::new(Exit::Failed, "cli-already-set-up").with("agent", agent.short()));
     }
     let files = if args.set.path.is_empty() { None } else { Some(args.set.files()?) };
+    args.set.schedule()?;
     if args.source.is_some() && files.is_none() && args.replace.is_none() {
         return Err(CliError::new(Exit::Usage, "cli-no-path"));
     }
@@ -189,6 +190,9 @@ fn chosen_set(
         None if !set.files.paths.is_empty() => set.files,
         None => asked_files(context)?,
     };
+    if let Some(schedule) = args.set.schedule()? {
+        set.schedule = schedule;
+    }
     context.wait(remote.put_set(&set))?;
     Ok(Some(set.name))
 }

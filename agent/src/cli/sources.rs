@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use common::schedule::Schedule;
 use common::source_kind::SourceKind;
 use common::text::Arg;
 use serde::Serialize;
@@ -13,6 +14,9 @@ use super::login::person;
 use super::output::Table;
 use crate::remote::sets::{BackupSet, SetList};
 use crate::source::FileSet;
+
+/// The schedule of a source that is set up for the first time.
+const DEFAULT_SCHEDULE: &str = "21:30";
 
 /// What may honestly be said of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,10 +83,19 @@ fn text_key(kind: SourceKind) -> String {
 
 fn set(args: &SourcesSetArgs, context: &Context) -> Result<Exit, CliError> {
     let identity = context.identity()?;
-    let files = args.set.files()?;
+    let schedule = args.set.schedule()?;
+    // A schedule alone may be changed; anything else names all of what is read.
+    let files = if args.set.is_schedule_only() { None } else { Some(args.set.files()?) };
     let remote = person(&identity.address, &args.person, context)?;
     let mut set = next_set(&context.wait(remote.sets())?, &args.source, &identity.agent)?;
-    set.files = files;
+    match files {
+        Some(files) => set.files = files,
+        None if set.files.paths.is_empty() => return Err(CliError::new(Exit::Usage, "cli-no-path")),
+        None => {}
+    }
+    if let Some(schedule) = schedule {
+        set.schedule = schedule;
+    }
     let version = context.wait(remote.put_set(&set))?;
     let document = serde_json::json!({ "source": &set.name, "version": version });
     let args = [("source", Arg::from(&set.name)), ("version", Arg::Count(version))];
@@ -110,11 +123,30 @@ pub fn next_set(list: &SetList, name: &str, agent: &common::id::AgentId) -> Resu
         kind: contracted.kind,
         agent: *agent,
         files: current.map_or_else(FileSet::default, |set| set.files.clone()),
-        schedule: current.map_or_else(String::new, |set| set.schedule.clone()),
+        schedule: current.map_or_else(|| DEFAULT_SCHEDULE.to_owned(), |set| set.schedule.clone()),
     })
 }
 
 impl SetArgs {
+    /// The schedule in its one form; empty for `none`, which asks for no schedule.
+    ///
+    /// # Errors
+    /// Exit code 2 for a text that is none.
+    pub fn schedule(&self) -> Result<Option<String>, CliError> {
+        let Some(text) = &self.schedule else { return Ok(None) };
+        if text == "none" {
+            return Ok(Some(String::new()));
+        }
+        let parsed = Schedule::parse(text)
+            .map_err(|error| CliError::new(Exit::Usage, "cli-schedule").with("schedule", text).because(&error))?;
+        Ok(Some(parsed.map_or_else(String::new, |schedule| schedule.to_string())))
+    }
+
+    /// True if nothing but a schedule is given.
+    pub fn is_schedule_only(&self) -> bool {
+        self.schedule.is_some() && self.path.is_empty() && self.exclude.is_empty() && self.exclude_if_present.is_empty()
+    }
+
     /// What the options select, with absolute paths that exist.
     ///
     /// # Errors
@@ -157,6 +189,15 @@ mod tests {
         for kind in SourceKind::ALL {
             assert!(Texts::FRENCH.has(&text_key(kind)) && Texts::ENGLISH.has(&text_key(kind)), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_schedule_is_kept_in_its_one_form() {
+        let args = |schedule: &str| SetArgs { schedule: Some(schedule.into()), ..SetArgs::default() };
+        assert_eq!(args("LUN-VEN 21:30").schedule().unwrap().as_deref(), Some("mon,tue,wed,thu,fri 21:30"));
+        assert_eq!(args("none").schedule().unwrap().as_deref(), Some(""));
+        assert_eq!(args("25:00").schedule().err().map(|error| error.exit), Some(Exit::Usage));
+        assert!(args("21:30").is_schedule_only() && !SetArgs::default().is_schedule_only());
     }
 
     #[test]

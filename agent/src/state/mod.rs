@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! STATE/identity.toml        who this machine is; mode 0600
-//! STATE/sources/<source id>/ memory of the last tree, receipts, the session in progress
+//! STATE/sources/<source id>/ memory of the last tree, receipts, the session in progress, how its runs went
 //! ```
 //! Every file is written through `durable`. Losing the folders of the sources costs one slower run; losing the identity, a new setup.
 
@@ -16,6 +16,7 @@ pub mod journal;
 pub mod memory;
 pub mod receipts;
 pub mod recorder;
+pub mod runs;
 
 /// Where the identity is kept.
 pub fn identity_path(state: &Path) -> PathBuf {

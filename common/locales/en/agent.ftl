@@ -118,6 +118,7 @@ backup-failed = "{ $source }": the backup failed. Run it again; what was sent is
 skip-reason-permission-denied = access denied
 skip-reason-io-error = read error
 skip-reason-path-too-long = path too long
+skip-reason-deferred = waits for another day, the contract allows no more change today
 skip-reason-unsupported = unsupported type of file
 
 ## Snapshots

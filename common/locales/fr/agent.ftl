@@ -120,6 +120,7 @@ skip-reason-permission-denied = accès refusé
 skip-reason-io-error = erreur de lecture
 skip-reason-path-too-long = chemin trop long
 skip-reason-unsupported = type de fichier non pris en charge
+skip-reason-deferred = attend un autre jour, le contrat ne permet pas plus de changements aujourd'hui
 
 ## Points de restauration
 

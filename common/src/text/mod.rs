@@ -249,7 +249,7 @@ const ERROR_PARAMS: [&str; 19] = [
     "name",
 ];
 
-type Sources = [(&'static str, &'static str); 8];
+type Sources = [(&'static str, &'static str); 9];
 
 macro_rules! sources {
     ($folder:literal) => {
@@ -262,6 +262,7 @@ macro_rules! sources {
             ("formats.ftl", include_str!(concat!("../../locales/", $folder, "/formats.ftl"))),
             ("help.ftl", include_str!(concat!("../../locales/", $folder, "/help.ftl"))),
             ("server.ftl", include_str!(concat!("../../locales/", $folder, "/server.ftl"))),
+            ("service.ftl", include_str!(concat!("../../locales/", $folder, "/service.ftl"))),
         ]
     };
 }

@@ -96,6 +96,18 @@ impl Texts {
         format!("{}{space}%", self.tenths(tenths))
     }
 
+    /// A small share: `0,15 %`, rounded to a hundredth; of nothing, 0.
+    pub fn percent_fine(self, part: u64, whole: u64) -> String {
+        let hundredths = if whole == 0 { 0 } else { rounded(u128::from(part) * 10_000, u128::from(whole)) };
+        let (units, rest) = (hundredths / 100, hundredths % 100);
+        let space = match (self.lang, self.spaces) {
+            (Lang::French, Spaces::Typographic) => "\u{a0}",
+            (Lang::French, Spaces::Plain) => " ",
+            (Lang::English, _) => "",
+        };
+        format!("{}{}{rest:02}{space}%", self.integer(units), self.decimal_point())
+    }
+
     /// An amount in euro cents, excluding VAT unless the sentence says otherwise: `1 234,50 €`.
     pub fn euros(self, cents: u64) -> String {
         let amount = format!("{}{}{:02}", self.integer(cents / 100), self.decimal_point(), cents % 100);

@@ -3,6 +3,7 @@
 //! It is the customer's configuration; the server checks its shape, never follows its paths and never logs them.
 
 use common::id::{AgentId, SourceId};
+use common::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 
 /// Most paths or patterns of one list.
@@ -26,7 +27,7 @@ pub struct SetRules {
     pub one_file_system: bool,
     /// Unreadable here does not make a snapshot partial.
     pub accept_unreadable: Vec<String>,
-    /// Time of day such as `21:30`; empty: not scheduled.
+    /// When, as [`common::schedule`] reads it; empty: not scheduled.
     pub schedule: String,
 }
 
@@ -84,17 +85,11 @@ impl SetRules {
         if !self.paths.iter().all(|path| path.starts_with('/')) {
             return wrong("paths", "relative");
         }
-        if !self.schedule.is_empty() && !is_time_of_day(&self.schedule) {
+        if Schedule::parse(&self.schedule).is_err() {
             return wrong("schedule", "time");
         }
         Ok(())
     }
-}
-
-fn is_time_of_day(text: &str) -> bool {
-    let digits = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-    let Some((hour, minute)) = text.split_once(':') else { return false };
-    digits(hour) && digits(minute) && hour < "24" && minute < "60"
 }
 
 #[cfg(test)]
@@ -115,7 +110,7 @@ mod tests {
         for (rules, field) in rows {
             assert_eq!(rules.check().map_err(|error| error.field), Err(field));
         }
-        for time in ["24:00", "9:30", "12:60", "1230", "ab:cd", "12:3"] {
+        for time in ["24:00", "9:30", "12:60", "1230", "ab:cd", "12:3", "every 5h", "fun 12:00"] {
             let rules = SetRules { schedule: time.into(), ..good.clone() };
             assert_eq!(rules.check().map_err(|error| error.field), Err("schedule"), "{time}");
         }

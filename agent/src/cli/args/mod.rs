@@ -71,6 +71,8 @@ pub enum Command {
     #[command(subcommand)]
     Sources(SourcesCommand),
     #[command(subcommand)]
+    Service(ServiceCommand),
+    #[command(subcommand)]
     Key(Box<KeyCommand>),
     Completions(CompletionsArgs),
 }
@@ -173,6 +175,8 @@ pub struct SetArgs {
     pub one_file_system: bool,
     #[arg(long, value_name = "PATTERN", action = ArgAction::Append)]
     pub accept_unreadable: Vec<String>,
+    #[arg(long, value_name = "SCHEDULE")]
+    pub schedule: Option<String>,
 }
 
 /// Sources: what exists, what is backed up.
@@ -190,6 +194,20 @@ pub struct SourcesSetArgs {
     pub set: SetArgs,
     #[command(flatten)]
     pub person: PersonArgs,
+}
+
+/// The service that backs up by schedule.
+#[derive(Subcommand)]
+pub enum ServiceCommand {
+    Run,
+    Install(ServiceInstallArgs),
+}
+
+/// How the service is installed.
+#[derive(Args)]
+pub struct ServiceInstallArgs {
+    #[arg(long)]
+    pub print: bool,
 }
 
 /// Keys: what opens the backups.
