@@ -295,9 +295,15 @@ pub const RESERVE_PERCENT: u64 = 2;
 pub const RESERVE_BYTES_MIN: u64 = 1 << 30;
 
 /// Time limit of one delivery of alarms through a channel, in milliseconds.
-pub const ALARM_DELIVERY_MS: u64 = 30_000;
+pub const ALARM_DELIVERY_MS: u64 = 20_000;
 /// Pause between two deliveries of a channel, in milliseconds.
 pub const ALARM_DELIVERY_EVERY_MS: u64 = 5_000;
+/// Time between two copies of the control store, in milliseconds.
+pub const CONTROL_COPY_EVERY_MS: i64 = 300_000;
+/// Copies of the control store that are kept whatever their age.
+pub const CONTROL_COPIES_NEWEST: usize = 24;
+/// Days of which the last copy of the control store is kept.
+pub const CONTROL_COPIES_DAYS: usize = 31;
 /// Pause between two looks of the monitor, in milliseconds.
 pub const LOOK_MS: u64 = 60_000;
 /// Mails to one address at once; more notices become one digest.

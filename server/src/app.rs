@@ -18,6 +18,7 @@ use proto::v1::admin_server::AdminServer;
 use proto::v1::approvals_server::ApprovalsServer;
 use proto::v1::audit_server::AuditServer;
 use proto::v1::backup_server::BackupServer;
+use proto::v1::monitor_server::MonitorServer;
 use proto::v1::restore_server::RestoreServer;
 use proto::v1::server_server::ServerServer;
 use proto::v1::sets_server::SetsServer;
@@ -37,6 +38,7 @@ use crate::grpc::admin::AdminService;
 use crate::grpc::approvals::ApprovalsService;
 use crate::grpc::audit::AuditService;
 use crate::grpc::backup::BackupService;
+use crate::grpc::monitor::MonitorService;
 use crate::grpc::restore::RestoreService;
 use crate::grpc::router::{Router, RouterBuilder};
 use crate::grpc::serve::serve;
@@ -53,7 +55,7 @@ use crate::store::objects::Objects;
 use crate::subscriptions::{Settings, Subscriptions};
 use crate::tls::Certificates;
 use crate::upkeep::jobs::{Jobs, Spec};
-use crate::upkeep::records;
+use crate::upkeep::{control_copy, records};
 
 /// Name of the control store in the server's folder.
 pub const CONTROL_FILE: &str = "control.db";
@@ -149,15 +151,7 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     let certificates = Arc::new(Certificates::new(leaf, config.public_certificate.as_ref())?);
     let control = Arc::new(Control::open(&folder.join(CONTROL_FILE))?);
     let subscriptions = Arc::new(subscriptions(folder, config, &identity, &control, environment)?);
-    let parts = Parts { config, identity: &identity, control: &control, subscriptions: &subscriptions, random };
-    let router = parts.router()?;
-    let authenticator = Authenticator::new(control.clone(), clock.clone());
-    let listener = TcpListener::bind(config.listen).await?;
-    let address = listener.local_addr()?;
-    let (stop, stopped) = watch::channel(Stop::No);
     let traffic = Traffic::default();
-    let acceptor = TlsAcceptor::from(certificates.server_config()?);
-    let connections = listen::start(listener, acceptor, stopped.clone(), traffic.clone());
     let monitor = Arc::new(Monitor::new(monitor::watch::Parts {
         control: control.clone(),
         subscriptions: subscriptions.clone(),
@@ -166,13 +160,28 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
         traffic: traffic.clone(),
         clock: clock.clone(),
     })?);
+    let parts = Parts {
+        config,
+        identity: &identity,
+        control: &control,
+        subscriptions: &subscriptions,
+        random,
+        monitor: &monitor,
+    };
+    let router = parts.router()?;
+    let authenticator = Authenticator::new(control.clone(), clock.clone());
+    let listener = TcpListener::bind(config.listen).await?;
+    let address = listener.local_addr()?;
+    let (stop, stopped) = watch::channel(Stop::No);
+    let acceptor = TlsAcceptor::from(certificates.server_config()?);
+    let connections = listen::start(listener, acceptor, stopped.clone(), traffic.clone());
     let metrics = match &config.metrics {
         Some(metrics) => Some(monitor::listen::start(metrics.listen, monitor.clone(), stopped.clone()).await?),
         None => None,
     };
     monitor_loops(&monitor, &stopped);
     let fingerprint = identity.fingerprint();
-    let specs = jobs(&control, &identity);
+    let specs = jobs(folder, &control, &subscriptions, &identity);
     let renewal = Renewal { identity, certificates, names: config.names.clone(), environment: environment.clone() };
     tokio::spawn(renewal.run(stopped.clone()));
     let jobs = Arc::new(Jobs::new(control.clone(), subscriptions.clone(), specs)?);
@@ -215,6 +224,7 @@ struct Parts<'a> {
     control: &'a Arc<Control>,
     subscriptions: &'a Arc<Subscriptions>,
     random: &'a Random,
+    monitor: &'a Arc<Monitor>,
 }
 
 impl Parts<'_> {
@@ -237,6 +247,7 @@ impl Parts<'_> {
         let sets = SetsService { control: control.clone() };
         let approvals = ApprovalsService { control: control.clone() };
         let audit = AuditService { control: control.clone(), key: receipt_key };
+        let monitor = MonitorService { control: control.clone(), monitor: self.monitor.clone() };
         let admin = AdminService { control, subscriptions: self.subscriptions.clone(), logins, random };
         let (_, health) = tonic_health::server::health_reporter();
         Ok(RouterBuilder::default()
@@ -247,6 +258,7 @@ impl Parts<'_> {
             .with(ApprovalsServer::new(approvals).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(AuditServer::new(audit).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(AdminServer::new(admin).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
+            .with(MonitorServer::new(monitor).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(ServerServer::new(server).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(health.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .finish())
@@ -254,8 +266,11 @@ impl Parts<'_> {
 }
 
 /// The upkeep jobs of this server.
-fn jobs(control: &Arc<Control>, identity: &Identity) -> Vec<Spec> {
-    vec![records::checkpoint(control.clone(), identity.receipt_key())]
+fn jobs(folder: &Path, control: &Arc<Control>, subscriptions: &Arc<Subscriptions>, identity: &Identity) -> Vec<Spec> {
+    vec![
+        control_copy::spec(folder.join(CONTROL_FILE), subscriptions.objects().control_copies()),
+        records::checkpoint(control.clone(), identity.receipt_key()),
+    ]
 }
 
 /// The threads that run upkeep jobs; they end when this is dropped.

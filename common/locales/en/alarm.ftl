@@ -75,6 +75,7 @@ alarm-none = No alarm goes on.
 alarm-no-channel = No channel is configured: see [alarms] in server.toml.
 alarm-delivered = sent
 alarm-failed = failed: { $cause }
+alarm-not-delivered = At least one channel failed: see above.
 alarm-never = never
 alarm-head-kind = Alarm
 alarm-head-subscription = Subscription

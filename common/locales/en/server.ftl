@@ -65,3 +65,15 @@ server-scrub-clean = Everything is as it was stored.
 server-scrub-damaged = Damage was found. The agents send again what they still have; keep the disk and tell the customer about the affected snapshots.
 server-subscription-busy = The subscription is in use by another process. Stop "dobaas-server serve", then try again.
 server-needs-rebuild = The catalog is missing or does not know everything that is stored. Run "dobaas-server rebuild" before anything else.
+
+help-server-backup-control = Copies the provider's records into the store, whether the server runs or not
+help-server-restore-control = Puts the records back from a copy; server stopped, the old file moved away
+help-option-copy = Name of the copy to put back; the newest otherwise
+control-copied = Records copied: { $file }
+control-restored = Records put back from the copy of { $at }.
+    
+    What was recorded after that (order forms, accounts, lifted holds, trail) is not in it.
+    Pruning waits until an operator has seen this and allows it.
+control-none = There is no copy of the records in this store.
+control-exists = { $path } exists: nothing was changed. Stop the server, move this file away (with its -wal and -shm files), then try again.
+control-copy-damaged = The copy { $file } is damaged: nothing was changed. Choose another one with --copy.

@@ -75,6 +75,7 @@ alarm-none = Aucune alarme en cours.
 alarm-no-channel = Aucune voie d'envoi n'est configurée : voir [alarms] dans server.toml.
 alarm-delivered = envoyé
 alarm-failed = échec : { $cause }
+alarm-not-delivered = Au moins une voie d'envoi a échoué : voir ci-dessus.
 alarm-never = jamais
 alarm-head-kind = Alarme
 alarm-head-subscription = Abonnement

@@ -65,3 +65,15 @@ server-scrub-clean = Tout est tel qu'il a été stocké.
 server-scrub-damaged = Des dommages ont été trouvés. Les agents renverront ce qu'ils ont encore ; gardez le disque et prévenez le client pour les sauvegardes touchées.
 server-subscription-busy = L'abonnement est utilisé par un autre processus. Arrêtez « dobaas-server serve », puis recommencez.
 server-needs-rebuild = Le catalogue manque ou ne connaît pas tout ce qui est stocké. Lancez « dobaas-server rebuild » avant tout le reste.
+
+help-server-backup-control = Copie les registres du prestataire dans le stockage, serveur en marche ou arrêté
+help-server-restore-control = Remet en place les registres à partir d'une copie ; serveur arrêté, l'ancien fichier déplacé
+help-option-copy = Nom de la copie à remettre ; sinon la plus récente
+control-copied = Registres copiés : { $file }
+control-restored = Registres remis en place à partir de la copie du { $at }.
+    
+    Ce qui a été enregistré après cette date (bons de commande, comptes, retenues levées, traces) n'y est pas.
+    La purge attend qu'un opérateur l'ait vu et l'autorise.
+control-none = Il n'y a aucune copie des registres dans ce stockage.
+control-exists = { $path } existe : rien n'a été changé. Arrêtez le serveur, déplacez ce fichier (avec ses fichiers -wal et -shm), puis recommencez.
+control-copy-damaged = La copie { $file } est endommagée : rien n'a été changé. Choisissez-en une autre avec --copy.

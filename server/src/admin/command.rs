@@ -12,7 +12,7 @@ use super::failure::AdminError;
 use super::remote::Remote;
 use super::secret::{NEW_PASSWORD, PASSWORD, SecretOptions};
 use super::state::{self, State};
-use super::{account, agent, approval, audit, completions, customer, login, subscription};
+use super::{account, agent, alarm, approval, audit, completions, customer, login, subscription};
 use crate::cli::arguments::{argument, flag, language, option, parse, program, subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
@@ -80,6 +80,8 @@ async fn dispatch(context: &Context, matches: &ArgMatches) -> Result<(), AdminEr
         ("agent", Some(("token", matches))) => agent::token(context, matches).await,
         ("agent", Some(("allow-restore", matches))) => agent::set_restore(context, matches, true).await,
         ("agent", Some(("forbid-restore", matches))) => agent::set_restore(context, matches, false).await,
+        ("alarm", Some(("test", matches))) => alarm::test(context, matches).await,
+        ("alarm", Some((_, matches))) => alarm::list(context, matches).await,
         (_, Some((_, matches))) => agent::list(context, matches).await,
         (_, None) => Ok(()),
     }
@@ -96,6 +98,7 @@ pub fn command(texts: Texts) -> Command {
         .subcommand(subscription_command(texts))
         .subcommand(account_command(texts))
         .subcommand(agent_command(texts))
+        .subcommand(alarm::command(texts))
         .subcommand(approval::command(texts))
         .subcommand(audit::command(texts))
         .subcommand(completions_command(texts))

@@ -80,6 +80,9 @@ pub enum AdminError {
         /// Which file.
         path: PathBuf,
     },
+    /// An alarm channel failed; which one was said.
+    #[error("a channel failed")]
+    NotDelivered,
     /// Standard output is closed, or a runtime cannot be made.
     #[error("print or run")]
     Io(#[from] io::Error),
@@ -119,6 +122,7 @@ impl AdminError {
                 texts.say_with("audit-tampered", &[("problem", problem.into()), ("record", record.to_string().into())])
             }
             Self::Silent => texts.say("cli-no-answer"),
+            Self::NotDelivered => texts.say("alarm-not-delivered"),
             Self::Secret { place, .. } => texts.say_with("cli-secret", &[("source", place.into())]),
             Self::Damaged { path } => {
                 texts.say_with("admin-state-damaged", &[("path", path.display().to_string().into())])
@@ -141,6 +145,7 @@ impl AdminError {
                 _ => Exit::Failed,
             },
             Self::NotLoggedIn => Exit::NotSetUp,
+            Self::NotDelivered => Exit::Incomplete,
             Self::Value { .. } | Self::Missing(_) | Self::Kind { .. } | Self::NotConfirmed { .. } | Self::Silent => {
                 Exit::Usage
             }

@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod agent;
+pub mod alarm;
 pub mod approval;
 pub mod audit;
 pub mod command;

@@ -94,6 +94,8 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("dobaas.v1.Approvals", "Withdraw", operators(OperatorRole::Operator)),
     ("dobaas.v1.Audit", "List", operators(OperatorRole::ReadOnly)),
     ("dobaas.v1.Audit", "Verify", operators(OperatorRole::ReadOnly)),
+    ("dobaas.v1.Monitor", "ListAlarms", operators(OperatorRole::ReadOnly)),
+    ("dobaas.v1.Monitor", "TestAlarms", operators(OperatorRole::Operator)),
     ("grpc.health.v1.Health", "Check", Access::Open),
     ("grpc.health.v1.Health", "Watch", Access::Open),
 ];
@@ -169,6 +171,7 @@ mod tests {
             include_str!("../../../proto/proto/dobaas/v1/approvals.proto"),
             include_str!("../../../proto/proto/dobaas/v1/audit.proto"),
             include_str!("../../../proto/proto/dobaas/v1/backup.proto"),
+            include_str!("../../../proto/proto/dobaas/v1/monitor.proto"),
             include_str!("../../../proto/proto/dobaas/v1/restore.proto"),
             include_str!("../../../proto/proto/dobaas/v1/server.proto"),
             include_str!("../../../proto/proto/dobaas/v1/sets.proto"),

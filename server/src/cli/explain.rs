@@ -12,6 +12,8 @@ use crate::identity::IdentityError;
 use crate::monitor::settings::AlarmsRefused;
 use crate::session::error::SessionError;
 use crate::setup::SetupError;
+use crate::store::error::StoreError;
+use crate::upkeep::control_copy::CopyError;
 
 /// A value that was given and cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,11 +69,28 @@ fn sentence(cause: &(dyn std::error::Error + 'static), texts: Texts) -> Option<S
         SessionError::NeedsRebuild(_) => Some(texts.say("server-needs-rebuild")),
         _ => None,
     };
+    let copy = || match cause.downcast_ref::<CopyError>()? {
+        CopyError::None => Some(texts.say("control-none")),
+        CopyError::Exists(path) => {
+            Some(texts.say_with("control-exists", &[("path", path.display().to_string().into())]))
+        }
+        CopyError::Store(StoreError::Damaged(file)) => {
+            Some(texts.say_with("control-copy-damaged", &[("file", file.into())]))
+        }
+        _ => None,
+    };
     let usage = || {
         let error = cause.downcast_ref::<UsageError>()?;
         Some(texts.say_with("usage-invalid-value", &[("option", error.name.into()), ("value", (&error.value).into())]))
     };
-    location.or_else(alarms).or_else(config).or_else(setup).or_else(identity).or_else(session).or_else(usage)
+    location
+        .or_else(alarms)
+        .or_else(config)
+        .or_else(setup)
+        .or_else(identity)
+        .or_else(session)
+        .or_else(copy)
+        .or_else(usage)
 }
 
 fn location(refused: &LocationRefused, texts: Texts) -> String {

@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod check_config;
+pub mod control_copy;
 pub mod exit;
 pub mod explain;
 pub mod init;
@@ -34,6 +35,8 @@ pub fn run(arguments: &[OsString]) -> Exit {
     let result = match name {
         "init" => init::run(matches, output),
         "serve" => serve::run(matches, output),
+        "backup-control" => control_copy::backup(matches, output),
+        "restore-control" => control_copy::restore(matches, output),
         "rebuild" => rebuild::run(matches, output),
         "scrub" => scrub::run(matches, output),
         _ => check_config::run(matches, output),
@@ -61,7 +64,10 @@ fn command(texts: Texts) -> Command {
     let one = || Arg::new("subscription").value_name("SUBSCRIPTION").help(texts.say("help-argument-subscription"));
     let rebuild = subcommand("rebuild", "server-rebuild", texts).arg(folder()).arg(one());
     let scrub = subcommand("scrub", "server-scrub", texts).arg(folder()).arg(one());
-    program("dobaas-server", texts).subcommands([init, serve, check, rebuild, scrub])
+    let backup = subcommand("backup-control", "server-backup-control", texts).arg(folder());
+    let restore =
+        subcommand("restore-control", "server-restore-control", texts).arg(folder()).arg(option("copy", "FILE", texts));
+    program("dobaas-server", texts).subcommands([init, serve, check, rebuild, scrub, backup, restore])
 }
 
 /// The server's folder that a command was given.

@@ -91,6 +91,10 @@ pub enum Action {
     PauseUpkeep,
     /// Upkeep goes on.
     ResumeUpkeep,
+    /// A control store restored from a copy was accepted as the live one.
+    AcceptRestored,
+    /// A test message was sent through every alarm channel.
+    TestAlarms,
 }
 
 impl Action {
@@ -130,6 +134,8 @@ impl Action {
             Self::CarryOut => "carry_out",
             Self::PauseUpkeep => "pause_upkeep",
             Self::ResumeUpkeep => "resume_upkeep",
+            Self::AcceptRestored => "accept_restored",
+            Self::TestAlarms => "test_alarms",
         }
     }
 }

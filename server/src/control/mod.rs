@@ -12,6 +12,7 @@ pub mod amendments;
 pub mod approvals;
 pub mod audit;
 pub mod audit_log;
+pub mod copy;
 pub mod customers;
 pub mod logins;
 pub mod notices;

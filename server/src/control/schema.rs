@@ -5,14 +5,22 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{ControlError, alarms, amendments, approvals, notices, upkeep, windows};
+use super::{ControlError, alarms, amendments, approvals, copy, notices, upkeep, windows};
 
 /// Marks the file as a control store ("DBct").
 const APPLICATION_ID: i64 = 0x4442_6374;
 
 /// The lists of each version, one per area.
-const VERSIONS: [&[&str]; 1] =
-    [&[BASE, alarms::TABLES, approvals::TABLES, amendments::TABLES, notices::TABLES, upkeep::TABLES, windows::TABLES]];
+const VERSIONS: [&[&str]; 1] = [&[
+    BASE,
+    alarms::TABLES,
+    approvals::TABLES,
+    amendments::TABLES,
+    copy::TABLES,
+    notices::TABLES,
+    upkeep::TABLES,
+    windows::TABLES,
+]];
 
 /// Customers, subscriptions, accounts, agents, sets and the audit trail.
 const BASE: &str = "

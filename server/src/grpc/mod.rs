@@ -14,6 +14,7 @@ pub mod convert;
 pub mod failure;
 pub mod form;
 pub mod measure;
+pub mod monitor;
 pub mod records;
 pub mod restore;
 pub mod router;

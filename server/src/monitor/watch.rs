@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use common::id::SubscriptionId;
+use common::text::date::moment;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::registry::Registry;
@@ -55,6 +56,8 @@ pub struct Monitor {
     parts: Parts,
     started_at: Timestamp,
     alarms: Mutex<Alarms>,
+    /// One delivery of a channel at a time: a message is not delivered twice.
+    delivering: [Mutex<()>; Channel::ALL.len()],
     chunks: Mutex<(Option<Timestamp>, BTreeMap<SubscriptionId, u64>)>,
     shown: Shown,
     registry: Registry,
@@ -71,7 +74,8 @@ impl Monitor {
         let activity = parts.subscriptions.objects().health().activity();
         let registry = metrics::registry(&parts.traffic, activity, shown.clone());
         let started_at = parts.clock.now();
-        Ok(Self { parts, started_at, alarms, chunks: Mutex::default(), shown, registry })
+        let (delivering, chunks) = (Default::default(), Mutex::default());
+        Ok(Self { parts, started_at, alarms, delivering, chunks, shown, registry })
     }
 
     /// Looks at everything, and queues what is to be said; how many alarms go on.
@@ -104,6 +108,7 @@ impl Monitor {
     /// # Errors
     /// If the control store cannot be read or written.
     pub fn deliver(&self, channel: Channel) -> Result<u64, ControlError> {
+        let _alone = self.delivering[channel as usize].lock();
         deliver_due(&self.parts.control, &self.parts.channels, channel, self.parts.clock.now())
     }
 
@@ -116,11 +121,21 @@ impl Monitor {
     pub fn test(&self) -> Vec<(Recipient, Result<(), DeliveryError>)> {
         let now = self.parts.clock.now();
         let notices = [Notice::test(now)];
-        let send = |to: Recipient| {
-            let result = self.parts.channels.deliver(&to, &notices, now);
-            (to, result)
-        };
-        self.parts.channels.operators().into_iter().map(send).collect()
+        let recipients = self.parts.channels.operators();
+        // All at once: one that does not answer must not hide what the others said.
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = recipients
+                .into_iter()
+                .map(|to| {
+                    let (notices, channels) = (&notices, &self.parts.channels);
+                    (to.clone(), scope.spawn(move || channels.deliver(&to, notices, now)))
+                })
+                .collect();
+            let result = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                thread.join().unwrap_or_else(|_| Err(DeliveryError::Command("the delivery panicked".to_owned())))
+            };
+            threads.into_iter().map(|(to, thread)| (to, result(thread))).collect()
+        })
     }
 
     /// The alarms that go on.
@@ -161,7 +176,7 @@ impl Monitor {
             room: health.room().ok(),
             is_suspect: health.reason().is_some(),
             certificates: certificates.ends(),
-            copied_at: None,
+            copied_at: newest_copy(subscriptions),
             channels: self.channel_states()?,
             jobs: control.jobs()?.into_iter().filter(|job| job.subscription.is_none()).collect(),
             subscriptions: gatherer.subscriptions(now)?,
@@ -210,6 +225,12 @@ impl Monitor {
         addresses.dedup();
         Ok(addresses.iter().filter_map(|address| channels.customer(address)).collect())
     }
+}
+
+/// Until when the control store is copied; a listing that fails is no copy.
+fn newest_copy(subscriptions: &Subscriptions) -> Option<Timestamp> {
+    let newest = subscriptions.objects().control_copies().list().ok()?.pop()?;
+    Some(moment(newest.taken_at_ns))
 }
 
 /// True if more than the measures of alarms differs.

@@ -3,6 +3,7 @@
 //! It knows names, files and orders of writes; it knows no chunk, no snapshot and no rule of the contract.
 
 pub mod activity;
+pub mod control_copies;
 pub mod durable;
 pub mod error;
 pub mod fact;

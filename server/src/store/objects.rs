@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use common::id::{PackId, SubscriptionId};
 
+use crate::store::control_copies::ControlCopies;
 use crate::store::durable;
 use crate::store::error::StoreError;
 use crate::store::health::Health;
@@ -126,6 +127,11 @@ impl Objects {
     /// What the system says.
     pub fn sweep_temporaries(&self, subscription: &SubscriptionId) -> Result<(), StoreError> {
         Folder::all().try_for_each(|folder| durable::sweep_temporaries(&self.folder(subscription, &folder.path())))
+    }
+
+    /// Where copies of the control store are.
+    pub fn control_copies(&self) -> ControlCopies {
+        ControlCopies::new(Arc::clone(&self.health), self.root.join("control"))
     }
 
     /// The subscriptions that have a folder here.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here removes a stored object.
 
+pub mod control_copy;
 pub mod facts;
 pub mod jobs;
 pub mod quarantine;

@@ -7,7 +7,7 @@ use protox::prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescripto
 
 /// Every call of every service of the wire schema.
 pub fn calls() -> Vec<MethodDescriptor> {
-    let files = ["account", "admin", "backup", "restore", "server", "sets"];
+    let files = ["account", "admin", "backup", "monitor", "restore", "server", "sets"];
     let paths = files.map(|file| format!("dobaas/v1/{file}.proto"));
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/proto");
     let mut compiler = protox::Compiler::new([folder]).unwrap();

@@ -47,7 +47,7 @@ async fn malformed_messages_of_every_call_leave_the_server_alive() {
                 0 => "",
                 1 | 2 => &customer.person,
                 3 => operator,
-                _ if path(shape).contains("Admin") => operator,
+                _ if path(shape).contains("Admin") || path(shape).contains("Monitor") => operator,
                 _ => &customer.agent.token,
             };
             let count = if shape.is_client_streaming() { 1 + dice.roll(4) } else { 1 };
