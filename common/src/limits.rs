@@ -181,6 +181,8 @@ pub const CLIENT_CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 pub const HTTP2_FRAME_BYTES: u32 = 256 << 10;
 /// Open sessions of one subscription.
 pub const SESSIONS_PER_SUBSCRIPTION_MAX: usize = 64;
+/// Snapshots of one source in a civil day: one every five minutes. Their sealed parts count nowhere else.
+pub const SNAPSHOTS_PER_DAY_MAX: u32 = 288;
 /// Streams at once of one subscription.
 pub const STREAMS_PER_SUBSCRIPTION_MAX: usize = 128;
 /// Requests per second of one subscription (token bucket, burst of twice as much).

@@ -28,3 +28,4 @@ pub mod store;
 pub mod subscriptions;
 pub mod tls;
 pub mod upkeep;
+pub mod usage;

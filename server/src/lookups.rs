@@ -10,7 +10,8 @@ use proto::convert::source_kind;
 
 use crate::control::{Control, ControlError};
 use crate::session::error::SessionError;
-use crate::subscriptions::{KnownSource, SourcesLookup, TermsLookup};
+use crate::session::subscription::TermsLookup;
+use crate::subscriptions::{KnownSource, SourcesLookup};
 
 /// Terms of subscriptions.
 pub fn terms(control: &Arc<Control>) -> TermsLookup {

@@ -18,10 +18,10 @@ use crate::clock::{Clock, Random};
 use crate::contract::hold::Thresholds;
 use crate::contract::location::Location;
 use crate::contract::terms::Terms;
-use crate::session::budget::Account;
+use crate::session::budget::Budget;
 use crate::session::error::SessionError;
 use crate::session::recover::{lock, recover};
-use crate::session::subscription::{SharedParts, Subscription};
+use crate::session::subscription::{SharedParts, Subscription, TermsLookup};
 use crate::store::durable;
 use crate::store::error::StoreError;
 use crate::store::name::Folder;
@@ -50,8 +50,6 @@ pub struct KnownSource {
     pub host: String,
 }
 
-/// Asks for the terms of a subscription; `None` if there is no such.
-pub type TermsLookup = Arc<dyn Fn(&SubscriptionId) -> Result<Option<Terms>, SessionError> + Send + Sync>;
 /// Asks for the sources of a subscription.
 pub type SourcesLookup = Arc<dyn Fn(&SubscriptionId) -> Result<Vec<KnownSource>, SessionError> + Send + Sync>;
 
@@ -142,7 +140,7 @@ impl Subscriptions {
     pub fn peek<T>(
         &self,
         subscription: &SubscriptionId,
-        read: impl FnOnce(&Catalog, Option<Account>) -> Result<T, SessionError>,
+        read: impl FnOnce(&Catalog, Option<Budget>) -> Result<T, SessionError>,
     ) -> Result<Option<T>, SessionError> {
         let slot = Arc::clone(self.slots.lock().entry(*subscription).or_default());
         let slot = slot.lock();
@@ -249,6 +247,7 @@ impl Subscriptions {
             key: Arc::clone(&self.settings.key),
             country: self.settings.location.country.clone(),
             thresholds: self.settings.hold,
+            terms: Arc::clone(&self.settings.terms),
         }
     }
 

@@ -59,8 +59,9 @@ error-source-not-contracted = The source { $source ->
    *[other] "{ $source }"
 } is not on the order form. Choose a contracted source, or ask your provider for an amendment.
 error-quota-exceeded = Refused: { $limit ->
-    [volume] the contract's maximum volume
-    [baseline] the volume of the first backup
+    [hard_volume] the largest volume of the contract
+    [first_backup] the volume allowed before the first complete backup
+    [reseed] the volume allowed in 30 days for reading large files again
    *[other] the volume of changes allowed today
 } is reached ({ $used_bytes ->
     [none] ?

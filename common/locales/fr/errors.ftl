@@ -59,8 +59,9 @@ error-source-not-contracted = La source { $source ->
    *[other] « { $source } »
 } ne figure pas sur le bon de commande. Choisissez une source prévue au contrat, ou demandez un avenant à votre prestataire.
 error-quota-exceeded = Envoi refusé : { $limit ->
-    [volume] le volume maximal du contrat
-    [baseline] le volume de la première sauvegarde
+    [hard_volume] le volume maximal du contrat
+    [first_backup] le volume permis avant la première sauvegarde complète
+    [reseed] le volume permis en 30 jours pour relire les gros fichiers en entier
    *[other] le volume de changements permis aujourd'hui
 } est atteint ({ $used_bytes ->
     [none] ?

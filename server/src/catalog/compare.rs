@@ -29,13 +29,19 @@ const LINES: &[&str] = &[
     "SELECT 'snapshot ' || hex(snapshots.session) || ' scope ' || hex(scopes.id) || ' agent ' || hex(agent) || ' source ' || hex(source) ||
         ' ' || sequence || ' ' || snapshots.state || ' root ' || hex(chunks.id) || ' day ' || day || ' at ' || received_at_ns ||
         ' ' || changed_bytes || ' ' || relaid_bytes || ' ' || reseed_bytes || ' ' || node_bytes || ' ' || stored_bytes || ' ' ||
-        sent_bytes || ' ' || reachable_bytes || ' ' || first || ' ' || initial_bytes || ' ' || hex(digest) || ' ' || hex(receipt) || ' ' ||
+        sent_bytes || ' ' || reachable_bytes || ' ' || first || ' ' || initial_bytes || ' ' ||
+        counted_bytes || ' ' || coalesce(allowed_bytes, '-') || ' ' || hex(digest) || ' ' || hex(receipt) || ' ' ||
         verified_at_ns
      FROM snapshots JOIN scopes ON scopes.row = snapshots.scope JOIN chunks ON chunks.row = snapshots.root ORDER BY snapshots.session",
     "SELECT 'day ' || day || ' ' || hex(source) || ' ' || changed_bytes || ' ' || relaid_bytes || ' ' || reseed_bytes || ' ' ||
-        node_bytes || ' ' || stored_bytes || ' ' || sent_bytes || ' ' || complete || ' ' || partial
+        initial_bytes || ' ' || node_bytes || ' ' || chunks || ' ' || stored_bytes || ' ' || sent_bytes || ' ' || reachable_bytes ||
+        ' ' || files_new || ' ' || files_changed || ' ' || files_deleted || ' ' || complete || ' ' || partial || ' at ' ||
+        received_at_ns || ' counted ' || counted_bytes || ' of ' || coalesce(allowed_bytes, '-')
      FROM days ORDER BY day, source",
     "SELECT 'fact ' || kind || ' ' || hex(id) || ' ' || hex(bytes) FROM facts ORDER BY kind, id",
+    "SELECT 'baseline ' || hex(source) || ' ' || hex(session) || ' ' || bytes || ' ' || day || ' at ' || received_at_ns
+     FROM baselines ORDER BY source",
+    "SELECT 'reseed ' || hex(source) || ' at ' || received_at_ns FROM reseeds ORDER BY source",
 ];
 
 /// The first differences between two catalogs, at most `differences_max`; a line begins with `-` if only the first catalog

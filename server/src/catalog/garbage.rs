@@ -146,6 +146,7 @@ impl Catalog {
             self.connection.prepare_cached("DELETE FROM uncommitted WHERE row = ?1")?.execute([row])?;
             purged.insert(row);
         }
+        self.forget_first_reached(&purged)?;
         self.bring_back(&purged)
     }
 

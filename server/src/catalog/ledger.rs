@@ -1,51 +1,24 @@
-//! What is counted: the day ledger, the uncommitted account, the reach of the newest snapshots.
+//! What is accepted and not committed, and what the newest snapshots reach.
 //!
-//! It applies no rule of the contract.
+//! It applies no rule of the contract; what each snapshot was the first to reach is `reached`'s, the sums by day are `days`'.
 //!
-//! Invariant: I6 — `days` adds up the snapshots of each day, `uncommitted` is what no snapshot reached, `closures` is the reach of
-//! the newest snapshot of each source; `upkeep::recount` recomputes all three.
-
-use std::collections::BTreeMap;
+//! Invariant: I6 — `uncommitted` is what no snapshot ever reached, `closures` the reach of the newest snapshot of each source;
+//! `upkeep::recount` recomputes both.
 
 use roaring::RoaringBitmap;
 use rusqlite::OptionalExtension;
 
-use common::id::SourceId;
-use common::stored::{ServerPart, SnapshotState};
+use common::id::{SessionId, SourceId};
 
 use crate::catalog::error::CatalogError;
 use crate::catalog::file::{Catalog, count, stored};
-use crate::catalog::snapshots::SnapshotFacts;
+use crate::contract::ledger::Tally;
 
-/// What was accepted and not yet reached by a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Uncommitted {
-    /// Plain bytes of data.
-    pub data_bytes: u64,
-    /// Plain bytes of nodes.
-    pub node_bytes: u64,
-    /// Chunks of both.
-    pub chunks: u64,
-}
-
-/// One line of the day ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DayLine {
-    /// Civil day in Europe/Paris.
-    pub day: String,
-    /// Plain bytes of data first reached that day, class changed.
-    pub changed_bytes: u64,
-    /// The same, class relaid.
-    pub relaid_bytes: u64,
-    /// The same, class reseed.
-    pub reseed_bytes: u64,
-    /// Plain bytes of nodes first reached that day.
-    pub node_bytes: u64,
-    /// Complete snapshots.
-    pub complete: u32,
-    /// Partial snapshots.
-    pub partial: u32,
-}
+/// The uncommitted account, each chunk with the session that sent it.
+const UNCOMMITTED: &str = "FROM uncommitted JOIN chunks USING (row) LEFT JOIN sessions ON sessions.row = chunks.session
+    LEFT JOIN baselines ON baselines.source = sessions.source";
+/// Whether such a chunk was sent before its source had a baseline.
+const INITIAL: &str = "(baselines.received_at_ns IS NULL OR sessions.opened_at_ns < baselines.received_at_ns)";
 
 /// What the newest snapshot of a source reaches.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,75 +30,6 @@ pub struct Reach {
 }
 
 impl Catalog {
-    /// Adds a snapshot to the ledger of its day.
-    ///
-    /// # Errors
-    /// [`CatalogError`]; to be called inside the transaction that stores the snapshot's row.
-    pub fn add_to_day(&self, snapshot: &SnapshotFacts) -> Result<(), CatalogError> {
-        let ServerPart { day, changed_bytes, relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, .. } =
-            &snapshot.server;
-        let complete = u32::from(snapshot.state == SnapshotState::Complete);
-        let mut statement = self.connection.prepare_cached(
-            "INSERT INTO days VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (day, source) DO UPDATE SET
-             changed_bytes = changed_bytes + ?3, relaid_bytes = relaid_bytes + ?4, reseed_bytes = reseed_bytes + ?5,
-             node_bytes = node_bytes + ?6, stored_bytes = stored_bytes + ?7, sent_bytes = sent_bytes + ?8,
-             complete = complete + ?9, partial = partial + ?10",
-        )?;
-        statement.execute((
-            day,
-            snapshot.source.as_bytes(),
-            stored(*changed_bytes),
-            stored(*relaid_bytes),
-            stored(*reseed_bytes),
-            stored(*node_bytes),
-            stored(*stored_bytes),
-            stored(*sent_bytes),
-            complete,
-            1 - complete,
-        ))?;
-        Ok(())
-    }
-
-    /// The ledger by day, newest first: of one day or of all, of one source or of all.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn days(&self, day: Option<&str>, source: Option<&SourceId>) -> Result<Vec<DayLine>, CatalogError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT day, sum(changed_bytes), sum(relaid_bytes), sum(reseed_bytes), sum(node_bytes), sum(complete), sum(partial)
-             FROM days WHERE (?1 IS NULL OR day = ?1) AND (?2 IS NULL OR source = ?2) GROUP BY day ORDER BY day DESC",
-        )?;
-        let rows = statement.query_map((day, source.map(|source| source.as_bytes())), |row| {
-            Ok(DayLine {
-                day: row.get(0)?,
-                changed_bytes: count(row.get(1)?),
-                relaid_bytes: count(row.get(2)?),
-                reseed_bytes: count(row.get(3)?),
-                node_bytes: count(row.get(4)?),
-                complete: row.get(5)?,
-                partial: row.get(6)?,
-            })
-        })?;
-        rows.map(|row| row.map_err(CatalogError::from)).collect()
-    }
-
-    /// Plain bytes that the newest snapshot of each day reaches, of one source or of all sources together.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn newest_of_days(&self, source: Option<&SourceId>) -> Result<BTreeMap<String, u64>, CatalogError> {
-        // SQLite takes the other columns of a group from the row that has the maximum.
-        let mut statement = self.connection.prepare_cached(
-            "SELECT day, sum(reachable_bytes) FROM (
-                SELECT day, reachable_bytes, max(sequence) FROM snapshots WHERE ?1 IS NULL OR source = ?1 GROUP BY day, source
-             ) GROUP BY day",
-        )?;
-        let rows = statement.query_map([source.map(|source| source.as_bytes())], |row| {
-            Ok((row.get::<_, String>(0)?, count(row.get(1)?)))
-        })?;
-        rows.map(|row| row.map_err(CatalogError::from)).collect()
-    }
-
     /// The rows that no snapshot reached yet.
     ///
     /// # Errors
@@ -134,6 +38,20 @@ impl Catalog {
         let mut statement = self.connection.prepare_cached("SELECT row FROM uncommitted")?;
         let mut rows = RoaringBitmap::new();
         for row in statement.query_map([], |row| row.get::<_, u32>(0))? {
+            rows.insert(row?);
+        }
+        Ok(rows)
+    }
+
+    /// The same, of one session's own.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn uncommitted_rows_of(&self, session: &SessionId) -> Result<RoaringBitmap, CatalogError> {
+        let sql = format!("SELECT chunks.row {UNCOMMITTED} WHERE sessions.id = ?1");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = RoaringBitmap::new();
+        for row in statement.query_map([session.as_bytes()], |row| row.get::<_, u32>(0))? {
             rows.insert(row?);
         }
         Ok(rows)
@@ -162,23 +80,43 @@ impl Catalog {
         Ok(())
     }
 
-    /// The sum of the uncommitted account.
+    /// The sum of the uncommitted account. What a session sends is initial if it was opened before its source's baseline.
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn uncommitted(&self) -> Result<Uncommitted, CatalogError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT coalesce(sum(iif(kind = 0, plain_bytes, 0)), 0),
-                    coalesce(sum(iif(kind = 0, 0, max(plain_bytes, frame_bytes))), 0), count(*)
-             FROM uncommitted JOIN chunks USING (row)",
-        )?;
+    pub fn uncommitted(&self) -> Result<Tally, CatalogError> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT coalesce(sum(iif(chunks.kind = 0 AND class = 1 AND NOT {INITIAL}, plain_bytes, 0)), 0),
+                    coalesce(sum(iif(chunks.kind = 0 AND class = 2, plain_bytes, 0)), 0),
+                    coalesce(sum(iif(chunks.kind = 0 AND class = 3, plain_bytes, 0)), 0),
+                    coalesce(sum(iif(chunks.kind = 0 AND class = 1 AND {INITIAL}, plain_bytes, 0)), 0),
+                    coalesce(sum(iif(chunks.kind = 0, 0, max(plain_bytes, frame_bytes))), 0), count(*)
+             {UNCOMMITTED}"
+        ))?;
         Ok(statement.query_row([], |row| {
-            Ok(Uncommitted {
-                data_bytes: count(row.get(0)?),
-                node_bytes: count(row.get(1)?),
-                chunks: count(row.get(2)?),
+            Ok(Tally {
+                changed_bytes: count(row.get(0)?),
+                relaid_bytes: count(row.get(1)?),
+                reseed_bytes: count(row.get(2)?),
+                initial_bytes: count(row.get(3)?),
+                node_bytes: count(row.get(4)?),
+                chunks: count(row.get(5)?),
             })
         })?)
+    }
+
+    /// The rows of the uncommitted account that were accepted as initial.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn initial_rows(&self) -> Result<RoaringBitmap, CatalogError> {
+        let sql = format!("SELECT chunks.row {UNCOMMITTED} WHERE chunks.kind = 0 AND class = 1 AND {INITIAL}");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = RoaringBitmap::new();
+        for row in statement.query_map([], |row| row.get::<_, u32>(0))? {
+            rows.insert(row?);
+        }
+        Ok(rows)
     }
 
     /// Plain bytes that the newest snapshots of all sources reach, each source for itself.
@@ -190,15 +128,6 @@ impl Catalog {
         Ok(count(statement.query_row([], |row| row.get(0))?))
     }
 
-    /// Plain bytes of the first complete snapshots of all sources; 0 while there is none.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn baseline_bytes(&self) -> Result<u64, CatalogError> {
-        let sql = "SELECT coalesce(sum(reachable_bytes), 0) FROM snapshots WHERE first = 1";
-        Ok(count(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
-    }
-
     /// What the newest snapshot of a source reaches.
     ///
     /// # Errors
@@ -208,13 +137,7 @@ impl Catalog {
             self.connection.prepare_cached("SELECT reachable_bytes, chunks FROM closures WHERE source = ?1")?;
         let found: Option<(i64, Vec<u8>)> =
             statement.query_row([source.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        found
-            .map(|(bytes, blob)| {
-                let chunks = RoaringBitmap::deserialize_from(&blob[..])
-                    .map_err(|_| CatalogError::Inconsistent("the reach of a snapshot is malformed"))?;
-                Ok(Reach { chunks, plain_bytes: count(bytes) })
-            })
-            .transpose()
+        found.map(|(bytes, blob)| Ok(Reach { chunks: bitmap_of(&blob)?, plain_bytes: count(bytes) })).transpose()
     }
 
     /// Stores what the newest snapshot of a source reaches.
@@ -222,12 +145,24 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`].
     pub fn set_reach(&self, source: &SourceId, reach: &Reach) -> Result<(), CatalogError> {
-        let mut blob = Vec::with_capacity(reach.chunks.serialized_size());
-        reach.chunks.serialize_into(&mut blob).map_err(|_| CatalogError::Inconsistent("a reach cannot be written"))?;
         let mut statement = self
             .connection
             .prepare_cached("INSERT OR REPLACE INTO closures (source, reachable_bytes, chunks) VALUES (?1, ?2, ?3)")?;
-        statement.execute((source.as_bytes(), stored(reach.plain_bytes), blob))?;
+        statement.execute((source.as_bytes(), stored(reach.plain_bytes), blob_of(&reach.chunks)?))?;
         Ok(())
     }
+}
+
+/// A set of rows as it is stored.
+pub(in crate::catalog) fn blob_of(rows: &RoaringBitmap) -> Result<Vec<u8>, CatalogError> {
+    let mut rows = rows.clone();
+    rows.optimize();
+    let mut blob = Vec::with_capacity(rows.serialized_size());
+    rows.serialize_into(&mut blob).map_err(|_| CatalogError::Inconsistent("a set of rows cannot be written"))?;
+    Ok(blob)
+}
+
+/// A stored set of rows.
+pub(in crate::catalog) fn bitmap_of(blob: &[u8]) -> Result<RoaringBitmap, CatalogError> {
+    RoaringBitmap::deserialize_from(blob).map_err(|_| CatalogError::Inconsistent("a set of rows is malformed"))
 }

@@ -10,6 +10,7 @@
 pub mod children;
 pub mod chunks;
 pub mod compare;
+pub mod days;
 pub mod error;
 pub mod facts;
 pub mod file;
@@ -18,6 +19,7 @@ pub mod ledger;
 pub mod nodes;
 pub mod packs;
 pub mod reachable;
+pub mod reached;
 pub mod schema;
 pub mod sessions;
 pub mod snapshots;

@@ -89,6 +89,16 @@ fn facts(row: &Row<'_>) -> Result<PackFacts, CatalogError> {
 const FACTS: &str = "SELECT row, name, kind, state, salt, bytes, session, emptied_at_ns FROM packs";
 
 impl Catalog {
+    /// What published packs take, in bytes.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn stored_bytes(&self) -> Result<u64, CatalogError> {
+        let sql = "SELECT coalesce(sum(bytes), 0) FROM packs WHERE name IS NOT NULL AND state <> ?1";
+        let lost = PackState::Lost.code();
+        Ok(count(self.connection.prepare_cached(sql)?.query_row([lost], |row| row.get(0))?))
+    }
+
     /// The next free row number of a pack.
     ///
     /// # Errors

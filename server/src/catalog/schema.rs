@@ -81,6 +81,20 @@ CREATE TABLE uncommitted (
     row INTEGER PRIMARY KEY
 );
 
+CREATE TABLE reached (
+    session BLOB PRIMARY KEY,
+    day TEXT NOT NULL,
+    received_at_ns INTEGER NOT NULL UNIQUE,
+    changed_bytes INTEGER NOT NULL,
+    relaid_bytes INTEGER NOT NULL,
+    reseed_bytes INTEGER NOT NULL,
+    initial_bytes INTEGER NOT NULL,
+    node_bytes INTEGER NOT NULL,
+    first_reached INTEGER NOT NULL,
+    exact INTEGER NOT NULL,
+    chunks BLOB NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE snapshots (
     row INTEGER PRIMARY KEY,
     session BLOB NOT NULL UNIQUE,
@@ -101,6 +115,8 @@ CREATE TABLE snapshots (
     reachable_bytes INTEGER NOT NULL,
     first INTEGER NOT NULL,
     initial_bytes INTEGER NOT NULL,
+    counted_bytes INTEGER NOT NULL,
+    allowed_bytes INTEGER,
     digest BLOB NOT NULL,
     receipt BLOB NOT NULL,
     verified_at_ns INTEGER NOT NULL DEFAULT 0,
@@ -111,15 +127,38 @@ CREATE TABLE snapshots (
 CREATE TABLE days (
     day TEXT NOT NULL,
     source BLOB NOT NULL,
+    received_at_ns INTEGER NOT NULL,
     changed_bytes INTEGER NOT NULL,
     relaid_bytes INTEGER NOT NULL,
     reseed_bytes INTEGER NOT NULL,
+    initial_bytes INTEGER NOT NULL,
     node_bytes INTEGER NOT NULL,
+    chunks INTEGER NOT NULL,
     stored_bytes INTEGER NOT NULL,
     sent_bytes INTEGER NOT NULL,
+    reachable_bytes INTEGER NOT NULL,
+    files_new INTEGER NOT NULL,
+    files_changed INTEGER NOT NULL,
+    files_deleted INTEGER NOT NULL,
     complete INTEGER NOT NULL,
     partial INTEGER NOT NULL,
+    counted_bytes INTEGER NOT NULL,
+    allowed_bytes INTEGER,
     PRIMARY KEY (day, source)
+) WITHOUT ROWID;
+CREATE INDEX days_of_source ON days (source, day);
+
+CREATE TABLE baselines (
+    source BLOB PRIMARY KEY,
+    session BLOB NOT NULL,
+    bytes INTEGER NOT NULL,
+    day TEXT NOT NULL,
+    received_at_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE reseeds (
+    source BLOB PRIMARY KEY,
+    received_at_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE trash_epochs (

@@ -40,8 +40,8 @@ pub struct SnapshotFacts {
 }
 
 const FACTS: &str = "SELECT session, scope, agent, source, sequence, state, root, day, received_at_ns, changed_bytes,
-    relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, reachable_bytes, first, initial_bytes, digest,
-    receipt, verified_at_ns, expired_at_ns FROM snapshots";
+    relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, reachable_bytes, first, initial_bytes, counted_bytes,
+    allowed_bytes, digest, receipt, verified_at_ns, expired_at_ns FROM snapshots";
 
 fn facts(row: &Row<'_>) -> Result<SnapshotFacts, CatalogError> {
     let state: i32 = row.get(5)?;
@@ -58,6 +58,9 @@ fn facts(row: &Row<'_>) -> Result<SnapshotFacts, CatalogError> {
         reachable_bytes: count(row.get(15)?),
         first: row.get(16)?,
         initial_bytes: count(row.get(17)?),
+        day_counted_bytes: count(row.get(18)?),
+        day_allowed_bytes: row.get::<_, Option<i64>>(19)?.map(count),
+        first_reached: 0,
         location: String::new(),
     };
     Ok(SnapshotFacts {
@@ -69,10 +72,10 @@ fn facts(row: &Row<'_>) -> Result<SnapshotFacts, CatalogError> {
         state: SnapshotState::try_from(state).map_err(|_| CatalogError::Inconsistent("unknown state of a snapshot"))?,
         root: row.get(6)?,
         server,
-        digest: row.get(18)?,
-        receipt: row.get(19)?,
-        verified_at_ns: row.get(20)?,
-        expired_at_ns: row.get(21)?,
+        digest: row.get(20)?,
+        receipt: row.get(21)?,
+        verified_at_ns: row.get(22)?,
+        expired_at_ns: row.get(23)?,
     })
 }
 
@@ -106,6 +109,21 @@ pub struct Compression {
     pub stored_bytes: u64,
 }
 
+/// The snapshots of a civil day that can be restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestorableDay {
+    /// Civil day in Europe/Paris.
+    pub day: String,
+    /// Complete ones.
+    pub complete: u32,
+    /// Partial ones.
+    pub partial: u32,
+    /// Plain bytes of class changed that they were the first to reach.
+    pub changed_bytes: u64,
+    /// Plain bytes that the newest of each source reaches.
+    pub newest_plain_bytes: u64,
+}
+
 impl Catalog {
     /// Stores a snapshot's row.
     ///
@@ -116,8 +134,9 @@ impl Catalog {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO snapshots (session, scope, agent, source, sequence, state, root, day, received_at_ns, changed_bytes,
              relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, reachable_bytes, first, initial_bytes,
-             digest, receipt, verified_at_ns, expired_at_ns)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+             counted_bytes, allowed_bytes, digest, receipt, verified_at_ns, expired_at_ns)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+             ?22, ?23, ?24)",
         )?;
         statement.execute(rusqlite::params![
             snapshot.session.as_bytes(),
@@ -138,6 +157,8 @@ impl Catalog {
             stored(server.reachable_bytes),
             server.first,
             stored(server.initial_bytes),
+            stored(server.day_counted_bytes),
+            server.day_allowed_bytes.map(stored),
             snapshot.digest,
             snapshot.receipt,
             snapshot.verified_at_ns,
@@ -194,24 +215,29 @@ impl Catalog {
         statement.query_map(parameters, |row| Ok(facts(row)))?.map(|row| row?).collect()
     }
 
-    /// True if a source has a complete snapshot.
+    /// The days that have snapshots, newest first, of one source or of all together.
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn has_baseline(&self, source: &SourceId) -> Result<bool, CatalogError> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT 1 FROM snapshots WHERE source = ?1 AND first = 1 LIMIT 1")?;
-        Ok(statement.exists([source.as_bytes()])?)
-    }
-
-    /// Plain bytes of a source's first complete snapshot; none while there is none.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn baseline_of(&self, source: &SourceId) -> Result<Option<u64>, CatalogError> {
-        let sql = "SELECT reachable_bytes FROM snapshots WHERE source = ?1 AND first = 1 ORDER BY sequence LIMIT 1";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_row([source.as_bytes()], |row| row.get(0)).optional()?.map(count))
+    pub fn restorable_days(&self, source: Option<&SourceId>) -> Result<Vec<RestorableDay>, CatalogError> {
+        // SQLite takes the other columns of a group from the row that has the maximum.
+        let mut statement = self.connection.prepare_cached(
+            "SELECT day, sum(complete), sum(partial), sum(changed), sum(reachable_bytes) FROM (
+                SELECT day, sum(state = 1) AS complete, sum(state <> 1) AS partial, sum(changed_bytes) AS changed,
+                    reachable_bytes, max(sequence)
+                FROM snapshots WHERE expired_at_ns = 0 AND (?1 IS NULL OR source = ?1) GROUP BY day, source
+             ) GROUP BY day ORDER BY day DESC",
+        )?;
+        let rows = statement.query_map([source.map(|source| source.as_bytes())], |row| {
+            Ok(RestorableDay {
+                day: row.get(0)?,
+                complete: row.get(1)?,
+                partial: row.get(2)?,
+                changed_bytes: count(row.get(3)?),
+                newest_plain_bytes: count(row.get(4)?),
+            })
+        })?;
+        rows.map(|row| row.map_err(CatalogError::from)).collect()
     }
 
     /// How a source's history compressed: everything that its snapshots were the first to reach.

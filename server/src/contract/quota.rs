@@ -29,31 +29,44 @@ pub fn days_carried(today: Date, previous: Option<Date>, ran_today: bool) -> u32
     }
 }
 
-/// The rate and the floor of a subscription.
+/// The rate and the bounds of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// Thousandths of the baseline that may change in a day; 2 by contract.
     pub per_mille: u32,
     /// Floor of the allowance, in bytes; favours the customer only.
     pub min_daily_allowance_bytes: u64,
+    /// Contracted volume, in bytes: no baseline is more.
+    pub contracted_bytes: u64,
 }
 
 impl Rate {
-    /// Bytes that may change today.
-    pub fn allowed_bytes(&self, shares: &[SourceShare]) -> u64 {
-        let exact = u128::from(self.per_mille) * weighted(shares) / 1_000;
-        u64::try_from(exact).unwrap_or(u64::MAX).max(self.min_daily_allowance_bytes)
+    /// Bytes that may change in a day; one byte more is over. `None` while there is no baseline.
+    pub fn allowed_bytes(&self, shares: &[SourceShare]) -> Option<u64> {
+        let baseline_bytes = baseline_bytes(shares);
+        if baseline_bytes == 0 {
+            return None;
+        }
+        let weighted =
+            |share: &SourceShare| u128::from(share.baseline_bytes) * u128::from(share.days.clamp(1, DAYS_MAX));
+        let all: u128 = shares.iter().map(weighted).sum();
+        // Above the contracted volume every source's share shrinks alike.
+        let bounded = match u128::from(self.contracted_bytes) {
+            contracted if contracted < baseline_bytes => all.saturating_mul(contracted) / baseline_bytes,
+            _ => all,
+        };
+        let exact = u128::from(self.per_mille) * bounded / 1_000;
+        Some(u64::try_from(exact).unwrap_or(u64::MAX).max(self.min_daily_allowance_bytes))
     }
 
-    /// True if `changed_bytes` is strictly more than the day allows.
-    pub fn is_over(&self, changed_bytes: u64, shares: &[SourceShare]) -> bool {
-        u128::from(changed_bytes) * 1_000 > u128::from(self.per_mille) * weighted(shares)
-            && changed_bytes > self.min_daily_allowance_bytes
+    /// The baseline that counts, in bytes.
+    pub fn baseline_bytes(&self, shares: &[SourceShare]) -> u64 {
+        u64::try_from(baseline_bytes(shares)).unwrap_or(u64::MAX).min(self.contracted_bytes)
     }
 }
 
-fn weighted(shares: &[SourceShare]) -> u128 {
-    shares.iter().map(|share| u128::from(share.baseline_bytes) * u128::from(share.days.clamp(1, DAYS_MAX))).sum()
+fn baseline_bytes(shares: &[SourceShare]) -> u128 {
+    shares.iter().map(|share| u128::from(share.baseline_bytes)).sum()
 }
 
 /// What happens above the allowance.
@@ -69,67 +82,6 @@ pub enum Policy {
     Refuse,
 }
 
-/// The account of a subscription when a batch arrives, in plain bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Account {
-    /// Changed bytes that today's committed snapshots reached first.
-    pub committed_today_bytes: u64,
-    /// Accepted in any session, not committed yet.
-    pub uncommitted_bytes: u64,
-    /// Plain bytes of the latest snapshots of all sources.
-    pub volume_bytes: u64,
-}
-
-/// The limits that apply to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Today's allowance; `None` while there is no baseline.
-    pub allowed_bytes: Option<u64>,
-    /// Volume that is never exceeded.
-    pub hard_volume_bytes: u64,
-    /// What happens above the allowance.
-    pub policy: Policy,
-}
-
-/// Why a batch is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// Which limit.
-    pub limit: LimitKind,
-    /// What was used before the batch.
-    pub used_bytes: u64,
-    /// What is allowed.
-    pub allowed_bytes: u64,
-}
-
-/// The limits of the contract that can refuse a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitKind {
-    /// The daily change.
-    DailyChange,
-    /// The hard volume.
-    Volume,
-}
-
-/// Accepts or refuses `batch_bytes` more; both limits are inclusive.
-///
-/// # Errors
-/// The refusal names the limit that the batch would exceed.
-pub fn admit(account: Account, limits: Limits, batch_bytes: u64) -> Result<(), Refusal> {
-    let today = account.committed_today_bytes.saturating_add(account.uncommitted_bytes);
-    if let (Some(allowed_bytes), Policy::Defer | Policy::Refuse) = (limits.allowed_bytes, limits.policy)
-        && today.saturating_add(batch_bytes) > allowed_bytes
-    {
-        return Err(Refusal { limit: LimitKind::DailyChange, used_bytes: today, allowed_bytes });
-    }
-    let volume = account.volume_bytes.saturating_add(account.uncommitted_bytes);
-    if volume.saturating_add(batch_bytes) > limits.hard_volume_bytes {
-        let allowed_bytes = limits.hard_volume_bytes;
-        return Err(Refusal { limit: LimitKind::Volume, used_bytes: volume, allowed_bytes });
-    }
-    Ok(())
-}
-
 /// How close a day is to its allowance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -138,19 +90,18 @@ pub enum Level {
     /// Under 80 %.
     Inside,
     /// From 80 % to exactly 100 %.
-    Above80,
+    Near,
     /// Strictly above.
     Over,
 }
 
-/// The level of a day.
-pub fn level(rate: Rate, changed_bytes: u64, shares: &[SourceShare]) -> Level {
-    if shares.iter().all(|share| share.baseline_bytes == 0) {
-        Level::NotStarted
-    } else if rate.is_over(changed_bytes, shares) {
+/// The level of a day that counted so many bytes of those allowed.
+pub fn level(counted_bytes: u64, allowed_bytes: Option<u64>) -> Level {
+    let Some(allowed_bytes) = allowed_bytes else { return Level::NotStarted };
+    if counted_bytes > allowed_bytes {
         Level::Over
-    } else if u128::from(changed_bytes) * 10 >= u128::from(rate.allowed_bytes(shares)) * 8 {
-        Level::Above80
+    } else if counted_bytes > 0 && u128::from(counted_bytes) * 10 >= u128::from(allowed_bytes) * 8 {
+        Level::Near
     } else {
         Level::Inside
     }
@@ -182,7 +133,7 @@ mod tests {
     use super::*;
     use jiff::civil::date;
 
-    const CONTRACT: Rate = Rate { per_mille: 2, min_daily_allowance_bytes: 0 };
+    const CONTRACT: Rate = Rate { per_mille: 2, min_daily_allowance_bytes: 0, contracted_bytes: u64::MAX };
 
     fn share(baseline_bytes: u64, days: u32) -> SourceShare {
         SourceShare { baseline_bytes, days }
@@ -205,9 +156,24 @@ mod tests {
             (&[share(u64::MAX, 31)], 0, u64::MAX / 1_000, false),
         ] {
             let rate = Rate { min_daily_allowance_bytes: floor, ..CONTRACT };
-            assert_eq!(rate.is_over(changed, shares), over, "{shares:?} {floor} {changed}");
-            assert!(!rate.is_over(rate.allowed_bytes(shares), shares), "the allowance itself is inside");
+            let found = level(changed, rate.allowed_bytes(shares)) == Level::Over;
+            assert_eq!(found, over, "{shares:?} {floor} {changed}");
         }
+    }
+
+    #[test]
+    fn a_baseline_counts_up_to_the_contracted_volume() {
+        let shares = [share(600_000, 1), share(600_000, 2)];
+        for (contracted_bytes, baseline, allowed) in
+            [(2_000_000, 1_200_000, 3_600), (1_200_000, 1_200_000, 3_600), (1_000_000, 1_000_000, 3_000)]
+        {
+            let rate = Rate { contracted_bytes, ..CONTRACT };
+            assert_eq!(rate.baseline_bytes(&shares), baseline);
+            assert_eq!(rate.allowed_bytes(&shares), Some(allowed));
+        }
+        assert_eq!(CONTRACT.allowed_bytes(&[share(0, 3)]), None);
+        let floor = Rate { min_daily_allowance_bytes: 9, ..CONTRACT };
+        assert_eq!(floor.allowed_bytes(&[]), None, "a floor makes no baseline");
     }
 
     #[test]
@@ -227,44 +193,20 @@ mod tests {
     }
 
     #[test]
-    fn policies_admit_to_the_last_byte() {
-        let limits = |policy| Limits { allowed_bytes: Some(100), hard_volume_bytes: 1_000, policy };
-        let account = |committed, uncommitted, volume| Account {
-            committed_today_bytes: committed,
-            uncommitted_bytes: uncommitted,
-            volume_bytes: volume,
-        };
-        for (policy, account, batch, wanted) in [
-            (Policy::Flag, account(90, 0, 500), 11, None),
-            (Policy::Flag, account(0, 400, 500), 100, None),
-            (Policy::Flag, account(0, 400, 500), 101, Some(LimitKind::Volume)),
-            (Policy::Defer, account(60, 30, 500), 10, None),
-            (Policy::Defer, account(60, 30, 500), 11, Some(LimitKind::DailyChange)),
-            (Policy::Refuse, account(60, 30, 500), 11, Some(LimitKind::DailyChange)),
-            (Policy::Refuse, account(0, 0, 1_000), 1, Some(LimitKind::Volume)),
-            (Policy::Refuse, account(u64::MAX, u64::MAX, 0), 1, Some(LimitKind::DailyChange)),
-        ] {
-            let refused = admit(account, limits(policy), batch).err().map(|refusal| refusal.limit);
-            assert_eq!(refused, wanted, "{policy:?} {account:?} {batch}");
-        }
-        let first = Limits { allowed_bytes: None, ..limits(Policy::Refuse) };
-        assert_eq!(admit(account(0, 900, 0), first, 100), Ok(()));
-        assert!(admit(account(0, 900, 0), first, 101).is_err());
-    }
-
-    #[test]
     fn levels_change_at_80_and_above_100_per_cent() {
         let shares = [share(1_000_000, 1)];
         for (changed, wanted) in [
             (0, Level::Inside),
             (1_599, Level::Inside),
-            (1_600, Level::Above80),
-            (2_000, Level::Above80),
+            (1_600, Level::Near),
+            (2_000, Level::Near),
             (2_001, Level::Over),
         ] {
-            assert_eq!(level(CONTRACT, changed, &shares), wanted, "{changed}");
+            assert_eq!(level(changed, CONTRACT.allowed_bytes(&shares)), wanted, "{changed}");
         }
-        assert_eq!(level(CONTRACT, 5, &[share(0, 1)]), Level::NotStarted);
+        assert_eq!(level(5, None), Level::NotStarted);
+        assert_eq!(level(0, Some(0)), Level::Inside);
+        assert_eq!(level(1, Some(0)), Level::Over);
     }
 
     #[test]

@@ -136,7 +136,8 @@ impl Terms {
 
     /// What a day may change.
     pub fn rate(&self) -> Rate {
-        Rate { per_mille: self.per_mille, min_daily_allowance_bytes: self.min_daily_allowance_bytes }
+        let Self { per_mille, min_daily_allowance_bytes, contracted_bytes, .. } = *self;
+        Rate { per_mille, min_daily_allowance_bytes, contracted_bytes }
     }
 
     /// How often a source is due.

@@ -13,10 +13,10 @@ use proto::v1;
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
-use super::backup::day_use;
 use super::caller::{self, WireId, with_control};
 use super::failure::session_failure;
 use super::server::wire_location;
+use super::usage::day_use;
 use super::{convert, status};
 use crate::auth::logins::{Credentials, Logins};
 use crate::auth::principal::{Principal, Role};
@@ -275,7 +275,7 @@ impl AccountService {
     async fn today(&self, id: SubscriptionId) -> Result<v1::DayUse, Failure> {
         let subscriptions = self.subscriptions.clone();
         caller::blocking(move || {
-            let read = || day_use(&subscriptions, &*subscriptions.get(&id)?, &subscriptions.terms(&id)?);
+            let read = || day_use(&subscriptions, &*subscriptions.get(&id)?, &subscriptions.terms(&id)?, None);
             read().map_err(|error| session_failure(&error))
         })
         .await

@@ -11,8 +11,8 @@ use proto::code::Failure;
 use proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::backup::day_use;
 use super::caller::{self, with_control};
+use super::usage::day_use;
 use super::{convert, form, status};
 use crate::auth::logins::{Logins, is_identifier, normal_identifier};
 use crate::auth::token::{self, TokenKind};
@@ -281,7 +281,7 @@ fn with_use(subscriptions: &Subscriptions, known: &Subscription) -> v1::Subscrip
     let id = &known.subscription;
     let read = || {
         let open = subscriptions.get(id)?;
-        let today = day_use(subscriptions, &open, &subscriptions.terms(id)?)?;
+        let today = day_use(subscriptions, &open, &subscriptions.terms(id)?, None)?;
         Ok::<_, SessionError>((today, open.read(|catalog| Ok(catalog.source_statistics()?))?))
     };
     match read() {

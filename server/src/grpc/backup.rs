@@ -13,18 +13,16 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::contract::calendar::day_of;
-use crate::contract::quota::{Level, SourceShare, level};
 use crate::contract::terms::Terms;
 use crate::grpc::blocking::{agent, id, optional_id, run};
+use crate::grpc::convert;
 use crate::grpc::failure::of_session;
 use crate::grpc::transfer::{REPLIES_MAX, Transfer};
-use crate::grpc::{convert, form};
+use crate::grpc::usage::day_use;
 use crate::session::commit::{CommitAnswer, CommitRequest};
 use crate::session::error::SessionError;
 use crate::session::memory::Memory;
 use crate::session::open::{OpenRequest, Opened};
-use crate::session::subscription::Subscription;
 use crate::subscriptions::Subscriptions;
 
 /// Serves agents.
@@ -57,8 +55,10 @@ impl Backup for BackupService {
             }
             let open = subscriptions.get(&subscription)?;
             let now_ns = subscriptions.settings().clock.now_ns();
+            let source = request.source;
             let opened = open.open_session(who, request, &terms, now_ns)?;
-            open_reply(&subscriptions, &open, &terms, opened)
+            let today = day_use(&subscriptions, &open, &terms, Some(&source))?;
+            Ok(open_reply(&subscriptions, &terms, opened, today))
         });
         reply.await.map(Response::new)
     }
@@ -121,12 +121,7 @@ fn open_request(request: &v1::OpenRequest) -> Result<OpenRequest, SessionError> 
     })
 }
 
-fn open_reply(
-    subscriptions: &Subscriptions,
-    open: &Subscription,
-    terms: &Terms,
-    opened: Opened,
-) -> Result<v1::OpenReply, SessionError> {
+fn open_reply(subscriptions: &Subscriptions, terms: &Terms, opened: Opened, today: v1::DayUse) -> v1::OpenReply {
     let location = &subscriptions.settings().location;
     let (newest, newest_receipt) = opened
         .newest
@@ -136,13 +131,13 @@ fn open_reply(
         Memory::ValidExcept(ids) => (v1::Memory::ValidExcept, ids.iter().flat_map(|id| *id.as_bytes()).collect()),
         Memory::Invalid => (v1::Memory::Invalid, Vec::new()),
     };
-    Ok(v1::OpenReply {
+    v1::OpenReply {
         location: Some(v1::Location {
             site: location.site.clone(),
             country: location.country.clone(),
             owner: location.owner.clone(),
         }),
-        today: Some(day_use(subscriptions, open, terms)?),
+        today: Some(today),
         state: convert::state(terms.state(subscriptions.settings().clock.now())).into(),
         memory: memory.into(),
         except_ids: except_ids.into(),
@@ -150,48 +145,7 @@ fn open_reply(
         newest,
         committed: opened.committed,
         newest_receipt,
-    })
-}
-
-/// Today's account of a subscription.
-///
-/// # Errors
-/// If its catalog cannot be read.
-pub fn day_use(subscriptions: &Subscriptions, open: &Subscription, terms: &Terms) -> Result<v1::DayUse, SessionError> {
-    let day = day_of(subscriptions.settings().clock.now()).to_string();
-    let account = open.account();
-    let (line, baseline_bytes) = open.read(|catalog| {
-        let line = catalog.days(Some(&day), None)?.pop().unwrap_or_default();
-        Ok((line, catalog.baseline_bytes()?))
-    })?;
-    let rate = terms.rate();
-    let shares = [SourceShare { baseline_bytes, days: 1 }];
-    let counted_bytes = line.changed_bytes.max(line.relaid_bytes);
-    let state = match level(rate, counted_bytes, &shares) {
-        Level::NotStarted => v1::DayState::NotStarted,
-        Level::Inside => v1::DayState::Inside,
-        Level::Above80 => v1::DayState::Near,
-        Level::Over => v1::DayState::Over,
-    };
-    Ok(v1::DayUse {
-        since: day.clone(),
-        day,
-        changed_bytes: line.changed_bytes,
-        relaid_bytes: line.relaid_bytes,
-        reseed_bytes: line.reseed_bytes,
-        uncommitted_bytes: account.uncommitted.data_bytes,
-        allowed_bytes: rate.allowed_bytes(&shares),
-        baseline_bytes,
-        contracted_bytes: terms.contracted_bytes,
-        used_bytes: account.used_bytes,
-        hard_volume_bytes: terms.hard_volume_bytes,
-        per_mille: terms.per_mille,
-        counted_bytes,
-        policy: form::policy(terms.policy).into(),
-        state: state.into(),
-        days: 1,
-        contact: terms.contact.clone(),
-    })
+    }
 }
 
 fn commit_request(request: v1::CommitRequest) -> Result<CommitRequest, SessionError> {
@@ -215,7 +169,7 @@ fn commit_reply(
         }
         CommitAnswer::Committed { receipt, server_part } => {
             let terms = subscriptions.terms(subscription)?;
-            let today = day_use(subscriptions, &*subscriptions.get(subscription)?, &terms)?;
+            let today = day_use(subscriptions, &*subscriptions.get(subscription)?, &terms, None)?;
             v1::commit_reply::Result::Committed(v1::Committed {
                 receipt: receipt.into(),
                 server_part: server_part.into(),

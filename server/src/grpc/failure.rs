@@ -31,7 +31,7 @@ pub fn session_failure(error: &SessionError) -> Failure {
             Failure::new(ErrorCode::Maintenance).with("until", until).with("retry_s", retry_s)
         }
         SessionError::Quota { exceeded, since, contact } => Failure::new(ErrorCode::QuotaExceeded)
-            .with("limit", exceeded.limit)
+            .with("limit", exceeded.limit.name())
             .with("used_bytes", exceeded.used)
             .with("allowed_bytes", exceeded.allowed)
             .with("since", since)

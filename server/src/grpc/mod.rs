@@ -23,3 +23,4 @@ pub mod server;
 pub mod sets;
 pub mod status;
 pub mod transfer;
+pub mod usage;

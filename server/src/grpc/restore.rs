@@ -18,8 +18,7 @@ use tonic::{Request, Response, Status};
 
 use crate::auth::principal::{Principal, Role};
 use crate::catalog::file::Catalog;
-use crate::catalog::ledger::DayLine;
-use crate::catalog::snapshots::{SnapshotFacts, SourceStatistics};
+use crate::catalog::snapshots::{RestorableDay, SnapshotFacts, SourceStatistics};
 use crate::grpc::blocking::{id, optional_id, principal, run};
 use crate::grpc::failure::of_session;
 use crate::grpc::status::of_failure;
@@ -112,14 +111,12 @@ impl Restore for RestoreService {
         let source = optional_id("source", &request.get_ref().source).map_err(|error| of_session(&error))?;
         self.with(reader.subscription, move |_, open| {
             let source: Option<SourceId> = source;
-            let (days, newest, suspect) = open.read(|catalog| {
-                let days = catalog.days(None, source.as_ref())?;
-                let newest = catalog.newest_of_days(source.as_ref())?;
-                Ok((days, newest, suspect_days(catalog, source.as_ref())?))
+            let (days, suspect) = open.read(|catalog| {
+                Ok((catalog.restorable_days(source.as_ref())?, suspect_days(catalog, source.as_ref())?))
             })?;
-            let day = |line: DayLine| v1::Day {
+            let day = |line: RestorableDay| v1::Day {
                 suspect: suspect.get(&line.day).copied().unwrap_or(0),
-                newest_plain_bytes: newest.get(&line.day).copied().unwrap_or(0),
+                newest_plain_bytes: line.newest_plain_bytes,
                 day: line.day,
                 complete: line.complete,
                 partial: line.partial,

@@ -24,7 +24,6 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tonic::{Status, Streaming};
 
 use crate::clock::Clock;
-use crate::contract::calendar::day_of;
 use crate::contract::terms::Terms;
 use crate::grpc::blocking::id;
 use crate::grpc::failure::{of_session, session_failure};
@@ -229,8 +228,7 @@ impl Staging {
         self.number = put.number;
         self.unasked = true;
         let frames = put.frames.into_iter().map(received).collect();
-        let day = day_of(self.transfer.clock.now()).to_string();
-        match self.transfer.open.put(session, frames, &day) {
+        match self.transfer.open.put(session, frames, self.transfer.clock.now_ns()) {
             Ok(bytes) => self.staged_bytes += bytes,
             Err(error @ SessionError::Quota { .. }) => {
                 let error = Some(session_failure(&error).into());

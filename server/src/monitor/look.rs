@@ -9,10 +9,8 @@ use std::collections::BTreeMap;
 use common::id::{SourceId, SubscriptionId};
 use jiff::Timestamp;
 
-use crate::catalog::file::Catalog;
 use crate::catalog::totals::{PackTotals, SourceTotals};
-use crate::contract::calendar::day_of;
-use crate::contract::quota::{Level, SourceShare, level};
+use crate::contract::quota::Level;
 use crate::contract::service::Window;
 use crate::contract::terms::{State, Terms};
 use crate::control::alarms::ChannelState;
@@ -23,6 +21,7 @@ use crate::session::error::SessionError;
 use crate::store::health::Room;
 use crate::subscriptions::Subscriptions;
 use crate::upkeep::facts;
+use crate::usage::{Usage, usage_of};
 
 /// Everything, at one moment.
 #[derive(Debug, Clone, Default)]
@@ -97,7 +96,7 @@ pub struct StoredLook {
 /// Today's change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DayLook {
-    /// Bytes that changed.
+    /// Bytes that count against the allowance.
     pub changed_bytes: u64,
     /// Bytes that may change.
     pub allowed_bytes: u64,
@@ -105,7 +104,7 @@ pub struct DayLook {
     pub baseline_bytes: u64,
     /// How close it is.
     pub level: Level,
-    /// Days over so far, today included.
+    /// Days over among the last 30, today included.
     pub days_over: u64,
 }
 
@@ -207,14 +206,11 @@ impl Gatherer<'_> {
                 found.map_or_else(|| id.to_string(), |(_, source)| source.name.clone())
             };
             let holds = facts::known(catalog)?.standing().holds;
-            let uncommitted = match account {
-                Some(account) => account.uncommitted,
-                None => catalog.uncommitted()?,
-            };
+            let usage = usage_of(catalog, account, (terms, now), None)?;
             Ok(StoredLook {
-                used_bytes: catalog.used_bytes()?,
-                uncommitted_bytes: uncommitted.data_bytes,
-                day: day(catalog, terms, now)?,
+                used_bytes: usage.ledger.volume_bytes,
+                uncommitted_bytes: usage.uncommitted.data_bytes(),
+                day: day(&usage),
                 packs: catalog.pack_totals()?,
                 chunks: self.chunks.get(id).copied().unwrap_or_default(),
                 sessions: catalog.open_session_count()?,
@@ -244,18 +240,14 @@ impl Gatherer<'_> {
     }
 }
 
-fn day(catalog: &Catalog, terms: &Terms, now: Timestamp) -> Result<DayLook, SessionError> {
-    let line = catalog.days(Some(&day_of(now).to_string()), None)?.pop().unwrap_or_default();
-    let baseline_bytes = catalog.baseline_bytes()?;
-    let shares = [SourceShare { baseline_bytes, days: 1 }];
-    let rate = terms.rate();
-    Ok(DayLook {
-        changed_bytes: line.changed_bytes,
-        allowed_bytes: if baseline_bytes == 0 { 0 } else { rate.allowed_bytes(&shares) },
-        baseline_bytes,
-        level: level(rate, line.changed_bytes, &shares),
-        days_over: 0,
-    })
+fn day(usage: &Usage) -> DayLook {
+    DayLook {
+        changed_bytes: usage.today.counted_bytes,
+        allowed_bytes: usage.today.allowed_bytes.unwrap_or(0),
+        baseline_bytes: usage.baseline_bytes,
+        level: usage.today.level(),
+        days_over: u64::from(usage.outlook.days_over),
+    }
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ fn contract(subscription: &SubscriptionLook, stored: &StoredLook) -> Vec<Fault> 
     let day = Measures { used: stored.day.changed_bytes, allowed: stored.day.allowed_bytes, at_ns: 0 };
     match stored.day.level {
         Level::Over => wrong.push(fault(Kind::QuotaOver, reference, "", day)),
-        Level::Above80 => wrong.push(fault(Kind::QuotaNear, reference, "", day)),
+        Level::Near => wrong.push(fault(Kind::QuotaNear, reference, "", day)),
         Level::Inside | Level::NotStarted => {}
     }
     let allowed = subscription.terms.contracted_bytes;

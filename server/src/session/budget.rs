@@ -1,144 +1,105 @@
 //! The account against which each batch is checked and added in one step.
 //!
-//! Only the hard volume is enforced here. It compares plain bytes that the newest snapshots reach, plus what was accepted and not
-//! yet reached by any, plus the batch. Node bytes count beyond an allowance, and so does the number of chunks, so that frames of
-//! a few bytes cannot fill a disk.
+//! What may be added is decided by `contract::admission`; here it is kept in step with the catalog and with the civil day.
 //!
 //! Invariant: the account lives under the intake's lock; check and addition are one step, so any number of sessions together
-//! never exceed the ceiling by one byte. Nothing is reserved when a session opens.
-//! Invariant: I6 — it is the sum of `closures` and `uncommitted` in the catalog, plus what is staged; opening recomputes it.
+//! never exceed a limit by one byte. Nothing is reserved when a session opens.
+//! Invariant: I6 — it is what the catalog says of the day, plus what is staged; opening and each commit recompute it. The day
+//! never goes back: it is the later one of the clock's and of the last snapshot received.
 
-use crate::catalog::ledger::Uncommitted;
+use common::id::SourceId;
+use common::keys::ChunkKind;
+use common::pack::{FrameClass, PackEntry};
+use jiff::Timestamp;
+use jiff::civil::Date;
 
-/// Node bytes that are free of charge, whatever the contract, in bytes.
-const NODE_ALLOWANCE_BYTES_MIN: u64 = 1 << 30;
-/// Share of the contracted volume that is free of charge for nodes, in per cent.
-const NODE_ALLOWANCE_PERCENT: u64 = 2;
-/// Uncommitted chunks that are always allowed.
-const CHUNKS_MIN: u64 = 1 << 20;
-/// Further uncommitted chunks: one per so many bytes of the hard volume.
-const CHUNK_BYTES_MEAN_MIN: u64 = 16 << 10;
-
-/// What the contract allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ceiling {
-    /// Volume of the order form, in bytes.
-    pub contracted_bytes: u64,
-    /// Volume that is never exceeded, in bytes.
-    pub hard_volume_bytes: u64,
-}
-
-/// Which bound a batch would exceed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exceeded {
-    /// Its name.
-    pub limit: &'static str,
-    /// What is used already.
-    pub used: u64,
-    /// What is allowed.
-    pub allowed: u64,
-}
+use crate::catalog::error::CatalogError;
+use crate::catalog::file::Catalog;
+use crate::contract::admission::{Account, Refusal};
+use crate::contract::calendar::day_of;
+use crate::contract::ledger::{Ledger, Tally};
+use crate::contract::terms::Terms;
 
 /// What is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Account {
-    /// Plain bytes that the newest snapshots reach.
-    pub used_bytes: u64,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    /// What is committed, on the day of the account.
+    pub ledger: Ledger,
     /// Accepted, not yet reached by a snapshot.
-    pub uncommitted: Uncommitted,
+    pub uncommitted: Tally,
 }
 
-impl Account {
-    /// Adds a batch, or says why not and leaves the account as it was.
+impl Budget {
+    /// The account as the catalog has it.
     ///
     /// # Errors
-    /// [`Exceeded`].
-    pub fn try_add(&mut self, batch: &Uncommitted, ceiling: &Ceiling) -> Result<(), Exceeded> {
-        let next = Uncommitted {
-            data_bytes: self.uncommitted.data_bytes.saturating_add(batch.data_bytes),
-            node_bytes: self.uncommitted.node_bytes.saturating_add(batch.node_bytes),
-            chunks: self.uncommitted.chunks.saturating_add(batch.chunks),
-        };
-        let charged = |uncommitted: &Uncommitted| {
-            let nodes = uncommitted.node_bytes.saturating_sub(node_allowance(ceiling));
-            self.used_bytes.saturating_add(uncommitted.data_bytes).saturating_add(nodes)
-        };
-        let (used, allowed) = (charged(&self.uncommitted), ceiling.hard_volume_bytes);
-        if charged(&next) > allowed {
-            return Err(Exceeded { limit: "hard_volume", used, allowed });
-        }
-        let chunks_max = CHUNKS_MIN + ceiling.hard_volume_bytes / CHUNK_BYTES_MEAN_MIN;
-        if next.chunks > chunks_max {
-            return Err(Exceeded { limit: "uncommitted_chunks", used: self.uncommitted.chunks, allowed: chunks_max });
-        }
-        self.uncommitted = next;
+    /// [`CatalogError`].
+    pub fn load(catalog: &Catalog) -> Result<Self, CatalogError> {
+        let day = civil_day(catalog.received_at_ns()?);
+        Ok(Self { ledger: catalog.ledger(day)?, uncommitted: catalog.uncommitted()? })
+    }
+
+    /// Begins the civil day of `now_ns`. What is uncommitted goes on to count.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; the account is then as it was.
+    pub fn roll(&mut self, catalog: &Catalog, now_ns: i64) -> Result<(), CatalogError> {
+        self.ledger = catalog.ledger(civil_day(now_ns))?;
+        Ok(())
+    }
+
+    /// Adds a batch of a source, or says why not and leaves the account as it was.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn try_add(&mut self, batch: &Tally, terms: &Terms, source: &SourceId) -> Result<(), Refusal> {
+        let Self { ledger, uncommitted } = &*self;
+        Account { ledger, uncommitted, terms, source }.admit(batch)?;
+        self.uncommitted = self.uncommitted.plus(*batch);
         Ok(())
     }
 
     /// Takes back what was added for frames that were not stored after all.
-    pub fn release(&mut self, batch: &Uncommitted) {
-        let uncommitted = &mut self.uncommitted;
-        uncommitted.data_bytes = uncommitted.data_bytes.saturating_sub(batch.data_bytes);
-        uncommitted.node_bytes = uncommitted.node_bytes.saturating_sub(batch.node_bytes);
-        uncommitted.chunks = uncommitted.chunks.saturating_sub(batch.chunks);
+    pub fn release(&mut self, batch: &Tally) {
+        self.uncommitted = self.uncommitted.minus(*batch);
+    }
+
+    /// Lets bytes that were accepted as initial count as change from here on: a later snapshot is about to reach them.
+    ///
+    /// # Errors
+    /// [`Refusal`], which leaves the account as it was.
+    pub fn turn_into_change(&mut self, bytes: u64, terms: &Terms, source: &SourceId) -> Result<(), Refusal> {
+        let left = self.uncommitted.minus(Tally { initial_bytes: bytes, ..Tally::default() });
+        let (ledger, uncommitted) = (&self.ledger, &left);
+        let change = Tally { changed_bytes: bytes, ..Tally::default() };
+        Account { ledger, uncommitted, terms, source }.admit(&change)?;
+        self.uncommitted = left.plus(change);
+        Ok(())
     }
 }
 
-/// What a chunk adds to the uncommitted account.
-pub fn charge(is_node: bool, plain_bytes: u32, frame_bytes: u32) -> Uncommitted {
-    // The children of a node are stored too, but are no plaintext.
-    let (data, node) = if is_node { (0, plain_bytes.max(frame_bytes)) } else { (plain_bytes, 0) };
-    Uncommitted { data_bytes: data.into(), node_bytes: node.into(), chunks: 1 }
+/// The civil day of a moment in nanoseconds since 1970.
+pub fn civil_day(at_ns: i64) -> Date {
+    day_of(Timestamp::from_nanosecond(at_ns.into()).unwrap_or(Timestamp::MAX))
+}
+
+/// What a chunk adds to the uncommitted account; `initial` says that its source had no baseline when its session was opened.
+pub fn charge(entry: &PackEntry, initial: bool) -> Tally {
+    let (plain_bytes, frame_bytes) = (u64::from(entry.plain_bytes), u64::from(entry.frame_bytes));
+    let one = Tally { chunks: 1, ..Tally::default() };
+    match (entry.kind, entry.class) {
+        (ChunkKind::Data, FrameClass::Changed) if initial => Tally { initial_bytes: plain_bytes, ..one },
+        (ChunkKind::Data, FrameClass::Changed) => Tally { changed_bytes: plain_bytes, ..one },
+        (ChunkKind::Data, FrameClass::Relaid) => Tally { relaid_bytes: plain_bytes, ..one },
+        (ChunkKind::Data, FrameClass::Reseed) => Tally { reseed_bytes: plain_bytes, ..one },
+        // The children of a node are stored too, but are no plaintext.
+        (ChunkKind::Leaf | ChunkKind::Branch | ChunkKind::Extents, _) => {
+            Tally { node_bytes: plain_bytes.max(frame_bytes), ..one }
+        }
+    }
 }
 
 /// Adds up charges.
-pub fn total(charges: impl Iterator<Item = Uncommitted>) -> Uncommitted {
-    charges.fold(Uncommitted::default(), |sum, charge| Uncommitted {
-        data_bytes: sum.data_bytes.saturating_add(charge.data_bytes),
-        node_bytes: sum.node_bytes.saturating_add(charge.node_bytes),
-        chunks: sum.chunks.saturating_add(charge.chunks),
-    })
-}
-
-fn node_allowance(ceiling: &Ceiling) -> u64 {
-    (ceiling.contracted_bytes / 100 * NODE_ALLOWANCE_PERCENT).max(NODE_ALLOWANCE_BYTES_MIN)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CEILING: Ceiling = Ceiling { contracted_bytes: 1_000, hard_volume_bytes: 1_100 };
-
-    fn data(data_bytes: u64) -> Uncommitted {
-        Uncommitted { data_bytes, node_bytes: 0, chunks: 1 }
-    }
-
-    #[test]
-    fn the_hard_volume_is_reached_and_never_passed() {
-        let mut account = Account { used_bytes: 1_000, ..Account::default() };
-        account.try_add(&data(99), &CEILING).unwrap();
-        let exceeded = Exceeded { limit: "hard_volume", used: 1_099, allowed: 1_100 };
-        assert_eq!(account.try_add(&data(2), &CEILING), Err(exceeded));
-        assert_eq!(account.uncommitted, data(99), "a refusal changes nothing");
-        account.try_add(&data(1), &CEILING).unwrap();
-        account.release(&data(1));
-        assert_eq!(account.uncommitted.data_bytes, 99);
-    }
-
-    #[test]
-    fn nodes_count_beyond_their_allowance() {
-        let mut account = Account { used_bytes: 1_100, ..Account::default() };
-        let nodes = |node_bytes| Uncommitted { data_bytes: 0, node_bytes, chunks: 1 };
-        account.try_add(&nodes(1 << 30), &CEILING).unwrap();
-        assert!(account.try_add(&nodes(1), &CEILING).is_err());
-    }
-
-    #[test]
-    fn frames_of_nothing_are_bounded_by_their_number() {
-        let mut account = Account::default();
-        let many = Uncommitted { chunks: 1 << 20, ..Uncommitted::default() };
-        account.try_add(&many, &CEILING).unwrap();
-        assert_eq!(account.try_add(&data(0), &CEILING).unwrap_err().limit, "uncommitted_chunks");
-    }
+pub fn total(charges: impl Iterator<Item = Tally>) -> Tally {
+    charges.fold(Tally::default(), Tally::plus)
 }

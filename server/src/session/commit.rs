@@ -13,17 +13,19 @@
 //! nanosecond, so time orders them.
 
 use common::id::{ChunkId, SessionId};
-use common::limits::{IDS_PER_MESSAGE_MAX, RECORD_BYTES_MAX, SNAPSHOT_SEALED_BYTES_MAX};
+use common::limits::{IDS_PER_MESSAGE_MAX, RECORD_BYTES_MAX, SNAPSHOT_SEALED_BYTES_MAX, SNAPSHOTS_PER_DAY_MAX};
 use common::snapshot::{SnapshotHead, StoredSnapshot};
 use common::stored::{ServerPart, SnapshotState};
-use jiff::Timestamp;
 use roaring::RoaringBitmap;
 
+use crate::catalog::days::tally;
 use crate::catalog::error::CatalogError;
 use crate::catalog::file::Catalog;
 use crate::catalog::ledger::Reach;
 use crate::catalog::sessions::{SessionFacts, SessionState};
-use crate::contract::calendar::day_of;
+use crate::contract::ledger::{Baseline, node_allowance_bytes};
+use crate::contract::terms::Terms;
+use crate::session::budget::civil_day;
 use crate::session::closure::{Closure, Walk, walk};
 use crate::session::error::SessionError;
 use crate::session::open::AgentPrincipal;
@@ -195,9 +197,12 @@ impl Writer {
         if plan.head.sequence != newest.map_or(0, |newest| newest.sequence) + 1 {
             return Err(SessionError::invalid("sequence", "is not the next one of the source"));
         }
+        let terms = self.shared.terms()?;
         let first_reached = self.catalog.uncommitted_rows()? & &plan.closure.chunks;
+        let first = FirstReached { known: &known, terms: &terms, chunks: &first_reached };
+        self.admit_commit(plan, &first)?;
         self.publish_packs_of(&first_reached, plan.now_ns)?;
-        let object = self.publish_object(plan, &known, &first_reached)?;
+        let object = self.publish_object(plan, &first)?;
         let recorded = record_in_one(&self.catalog, &self.shared.key, &object, (&plan.closure, &plan.reach));
         recorded.map_err(|error| self.catalog_failed(error))?;
         let activity = self.shared.objects.health().activity();
@@ -229,17 +234,34 @@ impl Writer {
         Ok(())
     }
 
-    fn publish_object(
-        &self,
-        plan: &CommitPlan,
-        known: &SessionFacts,
-        first_reached: &RoaringBitmap,
-    ) -> Result<SnapshotObjectBytes, SessionError> {
-        let server = server_part(&self.catalog, plan, known, first_reached, &self.shared.country)?;
+    /// The limits of a day that only a commit can exceed: bytes sent before the baseline that are change after it, and the number
+    /// of snapshots.
+    fn admit_commit(&self, plan: &CommitPlan, first: &FirstReached<'_>) -> Result<(), SessionError> {
+        let (source, contact) = (&plan.head.source, &first.terms.contact);
+        let mut intake = self.shared.intake.lock();
+        let budget = intake.budget(plan.now_ns)?;
+        let known = budget.ledger.source(source);
+        if known.is_some_and(|known| known.snapshots >= SNAPSHOTS_PER_DAY_MAX) {
+            return Err(SessionError::Limit { limit: "snapshots_per_day", max: u64::from(SNAPSHOTS_PER_DAY_MAX) });
+        }
+        if known.is_none_or(|known| known.baseline.is_none()) || budget.uncommitted.initial_bytes == 0 {
+            return Ok(());
+        }
+        let mut bytes = 0;
+        for row in self.catalog.initial_rows()? & first.chunks {
+            bytes += u64::from(self.catalog.chunk_of_row(row)?.plain_bytes);
+        }
+        let turned = budget.turn_into_change(bytes, first.terms, source);
+        turned.map_err(|exceeded| SessionError::quota(exceeded, plan.now_ns, contact.clone()))
+    }
+
+    fn publish_object(&self, plan: &CommitPlan, first: &FirstReached<'_>) -> Result<SnapshotObjectBytes, SessionError> {
+        let server = server_part(&self.catalog, plan, first, &self.shared.country)?;
+        let first_reached = first.chunks;
         self.judge(&Candidate { head: &plan.head, server: &server, first_reached, gone_bytes: plan.gone_bytes })?;
         let CommitRequest { agent_part, sealed_part, mac, session } = &plan.request;
         let (agent_part, sealed_part) = (agent_part.clone(), sealed_part.clone());
-        let bytes = StoredSnapshot::encode(agent_part, sealed_part, *mac, &server, known.envelope.clone());
+        let bytes = StoredSnapshot::encode(agent_part, sealed_part, *mac, &server, first.known.envelope.clone());
         let name = ObjectName::Snapshot(*session);
         match self.shared.objects.publish(&self.shared.subscription, &name, &bytes) {
             Ok(()) => SnapshotObjectBytes::decode(&bytes),
@@ -261,27 +283,41 @@ impl Writer {
     }
 }
 
+/// What a commit adds to what is reached, and under which terms.
+struct FirstReached<'a> {
+    known: &'a SessionFacts,
+    terms: &'a Terms,
+    chunks: &'a RoaringBitmap,
+}
+
 fn server_part(
     catalog: &Catalog,
     plan: &CommitPlan,
-    known: &SessionFacts,
-    first_reached: &RoaringBitmap,
+    added: &FirstReached<'_>,
     country: &str,
 ) -> Result<ServerPart, CatalogError> {
+    let source = &plan.head.source;
     let received_at_ns = plan.now_ns.max(catalog.received_at_ns()? + 1);
-    let at = Timestamp::from_nanosecond(received_at_ns.into()).unwrap_or(Timestamp::MAX);
-    let before_baseline = !catalog.has_baseline(&plan.head.source)?;
+    let day = civil_day(received_at_ns);
+    let before_baseline = !catalog.has_baseline(source)?;
     let first = before_baseline && plan.head.state == SnapshotState::Complete;
     let mut part = ServerPart {
         version: 1,
         received_at_ns,
-        day: day_of(at).to_string(),
-        sent_bytes: known.sent_bytes,
+        day: day.to_string(),
+        sent_bytes: added.known.sent_bytes,
         reachable_bytes: plan.reach.plain_bytes,
         location: country.to_owned(),
         first,
         ..ServerPart::default()
     };
-    add_first_reached(catalog, first_reached, before_baseline, &mut part)?;
+    add_first_reached(catalog, added.chunks, before_baseline, &mut part)?;
+    let mut ledger = catalog.ledger(day)?;
+    if first {
+        ledger.set_baseline(source, Baseline { bytes: part.reachable_bytes, day, received_at_ns });
+    }
+    let today = ledger.today.plus(tally(&part));
+    part.day_counted_bytes = today.counted_bytes(node_allowance_bytes(added.terms.contracted_bytes));
+    part.day_allowed_bytes = ledger.allowed_bytes(added.terms, Some(source));
     Ok(part)
 }

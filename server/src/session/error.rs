@@ -5,8 +5,9 @@ use common::stored::RecordError;
 use jiff::Timestamp;
 
 use crate::catalog::error::CatalogError;
+use crate::contract::admission::{LimitKind, Refusal};
 use crate::contract::terms::Closed;
-use crate::session::budget::Exceeded;
+use crate::session::budget::civil_day;
 use crate::store::error::StoreError;
 
 /// A refused or failed step of a session.
@@ -39,11 +40,11 @@ pub enum SessionError {
         /// In how many seconds to try again.
         retry_s: u64,
     },
-    /// The volume would exceed what the contract allows.
-    #[error("the volume is used up")]
+    /// It would exceed what the contract allows.
+    #[error("the limit {} of the contract is reached", exceeded.limit.name())]
     Quota {
-        /// By how much.
-        exceeded: Exceeded,
+        /// What is used and what is allowed.
+        exceeded: Refusal,
         /// Since when that is so: the civil day.
         since: String,
         /// Whom to call.
@@ -106,6 +107,14 @@ impl From<Closed> for SessionError {
 }
 
 impl SessionError {
+    /// A batch or a commit that exceeds what the contract allows at `now_ns`.
+    pub fn quota(exceeded: Refusal, now_ns: i64, contact: String) -> Self {
+        if exceeded.limit == LimitKind::Chunks {
+            return Self::Limit { limit: exceeded.limit.name(), max: exceeded.allowed };
+        }
+        Self::Quota { exceeded, since: civil_day(now_ns).to_string(), contact }
+    }
+
     /// An invalid field.
     pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
         Self::Invalid { field, reason: reason.into() }

@@ -21,11 +21,13 @@ use roaring::RoaringBitmap;
 use crate::catalog::chunks::{ChunkState, StagedChunk};
 use crate::catalog::error::CatalogError;
 use crate::catalog::file::Catalog;
-use crate::catalog::ledger::Uncommitted;
 use crate::catalog::packs::{PackFacts, PackState};
 use crate::catalog::sessions::SessionFacts;
 use crate::clock::Random;
-use crate::session::budget::{Account, Ceiling, Exceeded, charge, total};
+use crate::contract::admission::Refusal;
+use crate::contract::ledger::Tally;
+use crate::contract::terms::Terms;
+use crate::session::budget::{Budget, charge, civil_day, total};
 use crate::session::check::CheckedFrame;
 use crate::store::error::StoreError;
 use crate::store::packer::OpenPack;
@@ -34,8 +36,8 @@ use crate::store::packer::OpenPack;
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
     /// It would exceed what the contract allows; nothing of it was taken.
-    #[error("the batch exceeds {}", .0.limit)]
-    Exceeded(Exceeded),
+    #[error("the batch exceeds {}", .0.limit.name())]
+    Exceeded(Refusal),
     /// A staging file could not be written; what came before in the batch was taken.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -104,7 +106,7 @@ pub struct IntakePlace {
 pub struct Intake {
     place: IntakePlace,
     reader: Catalog,
-    account: Account,
+    budget: Budget,
     pending: HashSet<(u32, ChunkId)>,
     open: BTreeMap<(u32, PackKind), Growing>,
     batch: DurableBatch,
@@ -117,15 +119,27 @@ impl Intake {
     /// # Errors
     /// [`CatalogError`].
     pub fn new(place: IntakePlace, reader: Catalog) -> Result<Self, CatalogError> {
-        let account = Account { used_bytes: reader.used_bytes()?, uncommitted: reader.uncommitted()? };
+        let budget = reader.at_once(Budget::load)?;
         let next_pack = reader.next_pack_row()?;
         let (pending, open, batch) = Default::default();
-        Ok(Self { place, reader, account, pending, open, batch, next_pack })
+        Ok(Self { place, reader, budget, pending, open, batch, next_pack })
     }
 
     /// What is used.
-    pub fn account(&self) -> Account {
-        self.account
+    pub fn account(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// What is used on the civil day of `now_ns`.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn budget(&mut self, now_ns: i64) -> Result<&mut Budget, CatalogError> {
+        let Self { reader, budget, .. } = self;
+        if civil_day(now_ns) > budget.ledger.day {
+            reader.at_once(|catalog| budget.roll(catalog, now_ns))?;
+        }
+        Ok(budget)
     }
 
     /// Takes a batch of one session: drops known chunks, charges the others at once, writes them.
@@ -136,15 +150,17 @@ impl Intake {
         &mut self,
         session: &SessionFacts,
         frames: &[CheckedFrame],
-        ceiling: &Ceiling,
+        terms: &Terms,
+        now_ns: i64,
     ) -> Result<(), IntakeError> {
+        self.budget(now_ns)?;
         // One state of the catalog for the whole batch: what it gains meanwhile stays pending until this lock is free.
-        let wanted = self.reader.at_once(|_| self.select(session.scope, frames))?;
+        let wanted = self.reader.at_once(|_| self.select(session, frames))?;
         let batch = total(wanted.iter().map(|(_, charged)| *charged));
-        self.account.try_add(&batch, ceiling).map_err(IntakeError::Exceeded)?;
+        self.budget.try_add(&batch, terms, &session.source).map_err(IntakeError::Exceeded)?;
         for (at, (frame, _)) in wanted.iter().enumerate() {
             if let Err(error) = self.write(session, frame) {
-                self.account.release(&total(wanted[at..].iter().map(|(_, charged)| *charged)));
+                self.budget.release(&total(wanted[at..].iter().map(|(_, charged)| *charged)));
                 return Err(error.into());
             }
         }
@@ -154,9 +170,10 @@ impl Intake {
     /// The frames to be stored, each with what it adds to the account.
     fn select<'a>(
         &self,
-        scope: u32,
+        session: &SessionFacts,
         frames: &'a [CheckedFrame],
-    ) -> Result<Vec<(&'a CheckedFrame, Uncommitted)>, CatalogError> {
+    ) -> Result<Vec<(&'a CheckedFrame, Tally)>, CatalogError> {
+        let (scope, initial) = (session.scope, self.is_initial(session));
         let mut wanted = Vec::with_capacity(frames.len());
         let mut seen = HashSet::new();
         for frame in frames {
@@ -164,7 +181,7 @@ impl Intake {
             if self.pending.contains(&(scope, id)) || !seen.insert(id) {
                 continue;
             }
-            if let Some(charged) = self.charge(scope, &frame.entry)? {
+            if let Some(charged) = self.charge(scope, &frame.entry, initial)? {
                 wanted.push((frame, charged));
             }
         }
@@ -281,24 +298,34 @@ impl Intake {
     /// # Errors
     /// [`CatalogError`].
     pub fn refresh_account(&mut self) -> Result<(), CatalogError> {
-        let mut account = Account { used_bytes: self.reader.used_bytes()?, uncommitted: self.reader.uncommitted()? };
-        for chunk in &self.batch.chunks {
-            let charged = self.charge(chunk.scope, &chunk.entry)?.unwrap_or_default();
-            account.uncommitted = total([account.uncommitted, charged].into_iter());
+        let mut budget = self.reader.at_once(Budget::load)?;
+        // A commit that waited over midnight does not take the account back to its own day.
+        if budget.ledger.day < self.budget.ledger.day {
+            budget.ledger = self.reader.at_once(|catalog| catalog.ledger(self.budget.ledger.day))?;
         }
-        self.account = account;
+        self.budget = budget;
+        let mut staged = Tally::default();
+        for chunk in &self.batch.chunks {
+            let initial = self.is_initial(&self.reader.session_of_row(chunk.session)?);
+            staged = staged.plus(self.charge(chunk.scope, &chunk.entry, initial)?.unwrap_or_default());
+        }
+        self.budget.uncommitted = self.budget.uncommitted.plus(staged);
         Ok(())
     }
 
+    fn is_initial(&self, session: &SessionFacts) -> bool {
+        self.budget.ledger.is_initial(&session.source, session.opened_at_ns)
+    }
+
     /// What a chunk adds to the account if it is stored; `None` if it is there.
-    fn charge(&self, scope: u32, entry: &PackEntry) -> Result<Option<Uncommitted>, CatalogError> {
+    fn charge(&self, scope: u32, entry: &PackEntry, initial: bool) -> Result<Option<Tally>, CatalogError> {
         let known = self.reader.chunk(scope, &entry.id)?;
         let trashed = known.map(|known| self.reader.is_trashed(known.row)).transpose()?.unwrap_or(false);
         Ok(match known.map(|known| known.state) {
             Some(ChunkState::Present) if !trashed => None,
             // It is on the account already, or a snapshot reached it before it was damaged or went to trash.
-            Some(ChunkState::Present | ChunkState::Damaged) => Some(Uncommitted::default()),
-            Some(ChunkState::Absent) | None => Some(charge(entry.kind.is_node(), entry.plain_bytes, entry.frame_bytes)),
+            Some(ChunkState::Present | ChunkState::Damaged) => Some(Tally::default()),
+            Some(ChunkState::Absent) | None => Some(charge(entry, initial)),
         })
     }
 }

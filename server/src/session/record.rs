@@ -84,15 +84,19 @@ pub fn add_first_reached(
     for row in first_reached {
         let chunk = catalog.chunk_of_row(row)?;
         debug_assert_eq!(chunk.state, ChunkState::Present, "a closure holds present chunks only");
+        part.stored_bytes += u64::from(chunk.frame_bytes);
+        part.first_reached += 1;
         let counter = match (chunk.kind.is_node(), chunk.class) {
-            (true, _) => &mut part.node_bytes,
+            (true, _) => {
+                part.node_bytes += u64::from(chunk.plain_bytes.max(chunk.frame_bytes));
+                continue;
+            }
             (false, FrameClass::Changed) if before_baseline => &mut part.initial_bytes,
             (false, FrameClass::Changed) => &mut part.changed_bytes,
             (false, FrameClass::Relaid) => &mut part.relaid_bytes,
             (false, FrameClass::Reseed) => &mut part.reseed_bytes,
         };
         *counter += u64::from(chunk.plain_bytes);
-        part.stored_bytes += u64::from(chunk.frame_bytes);
     }
     Ok(())
 }
@@ -151,9 +155,11 @@ pub fn record(
         verified_at_ns: 0,
         expired_at_ns: 0,
     };
+    let first_reached = catalog.uncommitted_rows()? & &closure.chunks;
     catalog.insert_snapshot(&row)?;
-    catalog.add_to_day(&row)?;
-    catalog.release_uncommitted(&(catalog.uncommitted_rows()? & &closure.chunks))?;
+    catalog.add_to_ledger(head, server)?;
+    catalog.set_first_reached(&head.session, server, &first_reached)?;
+    catalog.release_uncommitted(&first_reached)?;
     if catalog.has_trash()? {
         catalog.bring_back(&closure.chunks)?;
     }

@@ -22,7 +22,7 @@ use crate::catalog::file::Catalog;
 use crate::contract::hold::Thresholds;
 use crate::contract::quota::Rate;
 use crate::contract::terms::Terms;
-use crate::session::budget::{Account, Ceiling};
+use crate::session::budget::Budget;
 use crate::session::check::{CheckedFrame, ReceivedFrame, check_frame};
 use crate::session::error::SessionError;
 use crate::session::intake::{Intake, IntakeError};
@@ -33,6 +33,9 @@ use crate::store::objects::Objects;
 
 /// Reading connections that are kept for the next reader.
 const IDLE_READERS_MAX: usize = 4;
+
+/// Asks for the terms of a subscription; `None` if there is no such.
+pub type TermsLookup = Arc<dyn Fn(&SubscriptionId) -> Result<Option<Terms>, SessionError> + Send + Sync>;
 
 /// What all threads of a subscription see.
 pub struct Shared {
@@ -54,7 +57,8 @@ pub struct Shared {
     pub intake: Mutex<Intake>,
     /// The sessions that take frames.
     pub live: Mutex<HashMap<SessionId, Arc<LiveSession>>>,
-    terms: Mutex<Option<Terms>>,
+    lookup: TermsLookup,
+    terms: Mutex<Option<Arc<Terms>>>,
     streams: AtomicUsize,
 }
 
@@ -74,25 +78,56 @@ pub struct SharedParts {
     pub country: String,
     /// When a snapshot is suspect.
     pub thresholds: Thresholds,
+    /// The contract.
+    pub terms: TermsLookup,
 }
 
 impl Shared {
     /// A subscription without sessions.
     pub fn new(parts: SharedParts, intake: Intake) -> Self {
-        let SharedParts { subscription, objects, staging, catalog_file, key, country, thresholds } = parts;
+        let SharedParts { subscription, objects, staging, catalog_file, key, country, thresholds, terms: lookup } =
+            parts;
         let (intake, live, terms, streams) =
             (Mutex::new(intake), Mutex::default(), Mutex::default(), AtomicUsize::new(0));
-        Self { subscription, objects, staging, catalog_file, key, country, thresholds, intake, live, terms, streams }
+        Self {
+            subscription,
+            objects,
+            staging,
+            catalog_file,
+            key,
+            country,
+            thresholds,
+            intake,
+            live,
+            lookup,
+            terms,
+            streams,
+        }
     }
 
     /// Remembers the terms as they are now, for the batches to come.
     pub fn set_terms(&self, terms: &Terms) {
-        *self.terms.lock() = Some(terms.clone());
+        *self.terms.lock() = Some(Arc::new(terms.clone()));
+    }
+
+    /// The terms that batches are held to: those of the last session opened, or of the contract after a restart.
+    ///
+    /// # Errors
+    /// [`SessionError::NoSubscription`] without any.
+    pub fn terms(&self) -> Result<Arc<Terms>, SessionError> {
+        let known = self.terms.lock().clone();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let terms = (self.lookup)(&self.subscription)?.ok_or(SessionError::NoSubscription)?;
+        let terms = Arc::new(terms);
+        *self.terms.lock() = Some(Arc::clone(&terms));
+        Ok(terms)
     }
 
     /// What a day may change, by the terms that were last heard of.
     pub fn rate(&self) -> Option<Rate> {
-        self.terms.lock().as_ref().map(Terms::rate)
+        self.terms.lock().as_ref().map(|terms| terms.rate())
     }
 }
 
@@ -183,25 +218,22 @@ impl Subscription {
     ///
     /// # Errors
     /// [`SessionError`]; a refused batch is refused whole.
-    pub fn put(&self, session: &LiveSession, frames: Vec<ReceivedFrame>, day: &str) -> Result<u64, SessionError> {
+    pub fn put(&self, session: &LiveSession, frames: Vec<ReceivedFrame>, now_ns: i64) -> Result<u64, SessionError> {
         session.check_open()?;
         self.shared.objects.health().check()?;
         let checked = frames.into_iter().map(|frame| check_frame(&session.facts, frame));
         let checked = checked.collect::<Result<Vec<CheckedFrame>, _>>()?;
-        let terms = self.shared.terms.lock().clone().ok_or(SessionError::NoSubscription)?;
-        let ceiling = Ceiling { contracted_bytes: terms.contracted_bytes, hard_volume_bytes: terms.hard_volume_bytes };
+        let terms = self.shared.terms()?;
         let mut intake = self.shared.intake.lock();
         // A session ends before its packs are retired under this lock: none is opened for it afterwards.
         session.check_open()?;
-        match intake.put(&session.facts, &checked, &ceiling) {
+        match intake.put(&session.facts, &checked, &terms, now_ns) {
             Ok(()) => {
                 let bytes = checked.iter().map(|frame| u64::from(frame.entry.frame_bytes)).sum();
                 self.shared.objects.health().activity().received_bytes.inc_by(bytes);
                 Ok(bytes)
             }
-            Err(IntakeError::Exceeded(exceeded)) => {
-                Err(SessionError::Quota { exceeded, since: day.to_owned(), contact: terms.contact })
-            }
+            Err(IntakeError::Exceeded(exceeded)) => Err(SessionError::quota(exceeded, now_ns, terms.contact.clone())),
             Err(IntakeError::Store(error)) => Err(error.into()),
             Err(IntakeError::Catalog(error)) => Err(error.into()),
         }
@@ -258,9 +290,9 @@ impl Subscription {
         self.writer.run(move |writer| writer.make_durable(now_ns))
     }
 
-    /// What is used of the contract.
-    pub fn account(&self) -> Account {
-        self.shared.intake.lock().account()
+    /// What is used of the contract, on the civil day of the last batch or commit.
+    pub fn account(&self) -> Budget {
+        self.shared.intake.lock().account().clone()
     }
 }
 

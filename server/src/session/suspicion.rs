@@ -106,10 +106,11 @@ fn allowed_bytes(
     rate: Option<Rate>,
 ) -> Result<u64, CatalogError> {
     let Some(baseline_bytes) = catalog.baseline_of(&previous.source)? else { return Ok(0) };
-    let rate = rate.unwrap_or(Rate { per_mille: PER_MILLE_DEFAULT, min_daily_allowance_bytes: 0 });
+    let contract = Rate { per_mille: PER_MILLE_DEFAULT, min_daily_allowance_bytes: 0, contracted_bytes: u64::MAX };
+    let rate = rate.unwrap_or(contract);
     let day = |text: &str| text.parse::<Date>().map_err(|_| CatalogError::Inconsistent("a day is malformed"));
     let days = days_carried(day(&server.day)?, Some(day(&previous.server.day)?), true);
-    Ok(rate.allowed_bytes(&[SourceShare { baseline_bytes, days }]))
+    Ok(rate.allowed_bytes(&[SourceShare { baseline_bytes, days }]).unwrap_or(0))
 }
 
 /// The newest snapshot of a source that no hold calls suspect, complete if there is such a one. Whatever came after a suspect

@@ -3,7 +3,7 @@
 //! ```text
 //! old catalog, if it opens: staging is adopted (session::recover), then it is put away
 //!   → packs: directories, and the frames of nodes for their children  → snapshots in the order of reception
-//!   → facts (holds, protections, verifications) → the new file takes the old one's place
+//!   → tombstones of what expired → facts (holds, protections, verifications) → the new file takes the old one's place
 //! ```
 //! A session that made no snapshot is not open any more afterwards: its frames stay known. What staging held without a readable
 //! catalog is removed: which of it had been acknowledged can't be told from a torn write, and no receipt depends on it.
@@ -16,10 +16,10 @@ use std::os::unix::fs::FileExt;
 
 use common::frame::{FIXED_HEADER_BYTES, FrameHeader, checksum};
 use common::id::{ChunkId, PackId, SessionId};
-use common::limits::PACK_BYTES_MAX;
+use common::limits::{PACK_BYTES_MAX, RECORD_BYTES_MAX};
 use common::pack::{self, PackEntry, PackHeader, PackKind, PackTail, TRAILER_BYTES, Trailer};
-use common::snapshot::StoredSnapshot;
-use common::stored::{PackSession, SnapshotKind};
+use common::snapshot::{SnapshotHead, StoredSnapshot};
+use common::stored::{PackSession, ServerPart, SnapshotKind, Tombstone, decode_strict};
 use roaring::RoaringBitmap;
 
 use crate::catalog::chunks::{ChunkState, StagedChunk};
@@ -35,6 +35,9 @@ use crate::session::subscription::SharedParts;
 use crate::store::error::StoreError;
 use crate::store::name::{FactKind, Folder, ObjectName};
 use crate::upkeep::{facts, quarantine};
+
+/// Longest tombstone: three records.
+const TOMBSTONE_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
 
 /// What a rebuild found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,6 +81,7 @@ pub fn fill(parts: &SharedParts, catalog: &Catalog) -> Result<Rebuilt, SessionEr
     for object in &objects {
         rebuild.snapshot(object)?;
     }
+    rebuild.expired()?;
     rebuild.facts()?;
     rebuild.verifications()?;
     Ok(rebuild.report)
@@ -204,6 +208,37 @@ impl Rebuild<'_> {
         let closure = Closure { root: root.row, chunks: found.chunks, newly_complete, trashed, epoch };
         record_in_one(self.catalog, &self.parts.key, object, (&closure, &reach))?;
         self.report.snapshots += 1;
+        Ok(())
+    }
+
+    /// Puts what expired back into the ledger. Which chunks those snapshots had reached is lost with their roots; what their own
+    /// sessions had sent is taken for it, so that it does not count as uncommitted.
+    fn expired(&self) -> Result<(), SessionError> {
+        let mut expired = Vec::new();
+        for name in self.parts.objects.list(&self.parts.subscription, Folder::Tombstones)? {
+            let ObjectName::Tombstone(session) = name else { continue };
+            // A crash between tombstone and removal leaves both: the snapshot is still there.
+            if self.catalog.snapshot(&session)?.is_some() {
+                continue;
+            }
+            let damaged = || SessionError::Damaged(name.to_string());
+            let bytes = self.parts.objects.read(&self.parts.subscription, &name, TOMBSTONE_BYTES_MAX)?;
+            let tombstone: Tombstone =
+                decode_strict("tombstone", &bytes, TOMBSTONE_BYTES_MAX).map_err(|_| damaged())?;
+            let head = SnapshotHead::decode(&tombstone.agent_part).map_err(|_| damaged())?;
+            let server: ServerPart =
+                decode_strict("server part", &tombstone.server_part, RECORD_BYTES_MAX).map_err(|_| damaged())?;
+            expired.push((head, server));
+        }
+        expired.sort_unstable_by_key(|(_, server)| server.received_at_ns);
+        for (head, server) in &expired {
+            self.catalog.atomically::<_, CatalogError>(|catalog| {
+                catalog.add_to_ledger(head, server)?;
+                let sent = catalog.uncommitted_rows_of(&head.session)?;
+                catalog.set_first_reached(&head.session, server, &sent)?;
+                catalog.release_uncommitted(&sent)
+            })?;
+        }
         Ok(())
     }
 

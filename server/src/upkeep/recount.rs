@@ -1,6 +1,10 @@
 //! Every counter of a catalog computed again from its other rows (I6), and what differs.
 //!
 //! It corrects nothing: a counter that is wrong is a defect that a person must see.
+//!
+//! What a snapshot was the first to reach is proven without those that expired: the lines of `reached` share no chunk, each is
+//! within its snapshot's closure, and each closure is within the lines up to its own. Together that leaves one possible line
+//! for each snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,85 +13,132 @@ use common::keys::ChunkKind;
 use common::stored::ServerPart;
 use roaring::RoaringBitmap;
 
+use crate::catalog::days::tally;
+use crate::catalog::error::CatalogError;
 use crate::catalog::file::Catalog;
+use crate::catalog::reached::FirstReached;
 use crate::catalog::snapshots::SnapshotFacts;
+use crate::contract::ledger::Tally;
 use crate::session::closure::survey;
 use crate::session::error::SessionError;
 use crate::session::record::add_first_reached;
 
-/// Recomputes what each snapshot was the first to reach, the day ledger, the uncommitted account and the reach of the newest
-/// snapshots; a sentence per difference.
+/// Recomputes what each snapshot was the first to reach, the day ledger, baselines, the uncommitted account and the reach of the
+/// newest snapshots; a sentence per difference.
 ///
 /// # Errors
 /// [`SessionError::Catalog`].
 pub fn recount(catalog: &Catalog) -> Result<Vec<String>, SessionError> {
     catalog.at_once(|catalog| {
-        let (reached, with_baseline, days, wrong) = Default::default();
-        let mut counts = Recount { catalog, reached, with_baseline, days, wrong };
-        let mut newest: BTreeMap<SourceId, (u64, RoaringBitmap)> = BTreeMap::new();
-        for snapshot in catalog.snapshots()? {
-            let found = counts.snapshot(&snapshot)?;
-            newest.insert(snapshot.source, (snapshot.server.reachable_bytes, found));
-        }
-        for (source, (bytes, chunks)) in &newest {
-            let stored = catalog.reach(source)?;
-            if !stored.is_some_and(|stored| stored.chunks == *chunks && stored.plain_bytes == *bytes) {
-                counts.wrong.push(format!("reach of source {source}"));
-            }
-        }
-        counts.finish()
+        let mut counts = Recount { catalog, baselines: catalog.baseline_times()?, wrong: Vec::new() };
+        let reached = counts.closures()?;
+        counts.days()?;
+        counts.uncommitted(&reached)?;
+        Ok(counts.wrong)
     })
 }
 
 struct Recount<'a> {
     catalog: &'a Catalog,
-    reached: RoaringBitmap,
-    with_baseline: BTreeSet<SourceId>,
-    days: BTreeMap<String, [u64; 4]>,
+    /// When each source's baseline was received.
+    baselines: BTreeMap<SourceId, i64>,
     wrong: Vec<String>,
 }
 
 impl Recount<'_> {
-    fn snapshot(&mut self, snapshot: &SnapshotFacts) -> Result<RoaringBitmap, SessionError> {
-        let found = survey(self.catalog, snapshot.root, u64::MAX)?.chunks;
-        let first_reached = &found - &self.reached;
-        self.reached |= &found;
-        let mut part = ServerPart::default();
-        let before_baseline = !self.with_baseline.contains(&snapshot.source);
-        add_first_reached(self.catalog, &first_reached, before_baseline, &mut part)?;
-        if snapshot.server.first {
-            self.with_baseline.insert(snapshot.source);
-        }
-        let sums = |part: &ServerPart| [part.changed_bytes, part.relaid_bytes, part.reseed_bytes, part.node_bytes];
-        if sums(&part) != sums(&snapshot.server) || part.initial_bytes != snapshot.server.initial_bytes {
-            self.wrong.push(format!("bytes first reached by snapshot {}", snapshot.session));
-        }
-        let mut reachable_bytes = 0;
-        for row in &found {
-            let chunk = self.catalog.chunk_of_row(row)?;
-            reachable_bytes += if chunk.kind == ChunkKind::Data { u64::from(chunk.plain_bytes) } else { 0 };
-        }
-        if reachable_bytes != snapshot.server.reachable_bytes {
-            self.wrong.push(format!("bytes reached by snapshot {}", snapshot.session));
-        }
-        let day = self.days.entry(snapshot.server.day.clone()).or_default();
-        day.iter_mut().zip(sums(&snapshot.server)).for_each(|(sum, bytes)| *sum += bytes);
-        Ok(found)
+    fn differs(&mut self, what: impl Into<String>) {
+        self.wrong.push(what.into());
     }
 
-    fn finish(mut self) -> Result<Vec<String>, SessionError> {
-        let lines = self.catalog.days(None, None)?.into_iter();
-        let stored: BTreeMap<String, [u64; 4]> = lines
-            .map(|line| (line.day, [line.changed_bytes, line.relaid_bytes, line.reseed_bytes, line.node_bytes]))
-            .collect();
-        if stored != self.days {
-            self.wrong.push("day ledger".to_owned());
+    /// Everything that any snapshot was the first to reach.
+    fn closures(&mut self) -> Result<RoaringBitmap, SessionError> {
+        let mut snapshots: BTreeMap<_, _> =
+            self.catalog.snapshots()?.into_iter().map(|snapshot| (snapshot.session, snapshot)).collect();
+        let mut reached = RoaringBitmap::new();
+        let mut newest: BTreeMap<SourceId, (u64, RoaringBitmap)> = BTreeMap::new();
+        for line in self.catalog.first_reached()? {
+            if !reached.is_disjoint(&line.chunks) {
+                self.differs(format!("chunks that snapshot {} was the first to reach", line.session));
+            }
+            reached |= &line.chunks;
+            if let Some(snapshot) = snapshots.remove(&line.session) {
+                let closure = self.snapshot(&snapshot, &line, &reached)?;
+                newest.insert(snapshot.source, (snapshot.server.reachable_bytes, closure));
+            }
         }
-        let mut uncommitted = self.catalog.stored_rows()?;
-        uncommitted -= &self.reached;
-        if uncommitted != self.catalog.uncommitted_rows()? {
-            self.wrong.push("uncommitted account".to_owned());
+        for session in snapshots.keys() {
+            self.differs(format!("snapshot {session}, which has no line of what it reached first"));
         }
-        Ok(self.wrong)
+        for (source, (bytes, chunks)) in &newest {
+            let stored = self.catalog.reach(source)?;
+            if !stored.is_some_and(|stored| stored.chunks == *chunks && stored.plain_bytes == *bytes) {
+                self.differs(format!("reach of source {source}"));
+            }
+        }
+        Ok(reached)
     }
+
+    fn snapshot(
+        &mut self,
+        snapshot: &SnapshotFacts,
+        line: &FirstReached,
+        reached: &RoaringBitmap,
+    ) -> Result<RoaringBitmap, SessionError> {
+        let (session, part) = (snapshot.session, &snapshot.server);
+        let closure = survey(self.catalog, snapshot.root, u64::MAX)?.chunks;
+        if !closure.is_subset(reached) || !line.chunks.is_subset(&closure) {
+            self.differs(format!("chunks first reached by snapshot {session}"));
+        }
+        let baseline = self.baselines.get(&snapshot.source).copied();
+        if part.first && baseline != Some(part.received_at_ns) {
+            self.differs(format!("baseline of source {}", snapshot.source));
+        }
+        let before_baseline = baseline.is_none_or(|baseline| part.received_at_ns <= baseline);
+        let mut found = ServerPart::default();
+        add_first_reached(self.catalog, &line.chunks, before_baseline, &mut found)?;
+        let same = Tally { chunks: line.tally.chunks, ..tally(part) } == line.tally;
+        if !same || (line.exact && tally(&found) != line.tally) {
+            self.differs(format!("bytes first reached by snapshot {session}"));
+        }
+        if data_bytes(self.catalog, &closure)? != part.reachable_bytes {
+            self.differs(format!("bytes reached by snapshot {session}"));
+        }
+        Ok(closure)
+    }
+
+    fn days(&mut self) -> Result<(), SessionError> {
+        let mut counted: BTreeMap<String, Tally> = BTreeMap::new();
+        for line in self.catalog.first_reached()? {
+            let day = counted.entry(line.day).or_default();
+            *day = day.plus(line.tally);
+        }
+        for line in self.catalog.days(None, None)? {
+            let day = line.day.to_string();
+            if counted.remove(&day) != Some(line.tally) {
+                self.differs(format!("day ledger of {day}"));
+            }
+            let bounds = line.tally.counted_bytes(u64::MAX)..=line.tally.counted_bytes(0);
+            if !bounds.contains(&line.counted_bytes) {
+                self.differs(format!("bytes counted on {day}"));
+            }
+        }
+        let without: BTreeSet<String> = counted.into_keys().collect();
+        without.into_iter().for_each(|day| self.differs(format!("day ledger of {day}")));
+        Ok(())
+    }
+
+    fn uncommitted(&mut self, reached: &RoaringBitmap) -> Result<(), SessionError> {
+        let (account, stored) = (self.catalog.uncommitted_rows()?, self.catalog.stored_rows()?);
+        if !account.is_disjoint(reached) || !account.is_subset(&stored) || !stored.is_subset(&(&account | reached)) {
+            self.differs("uncommitted account");
+        }
+        Ok(())
+    }
+}
+
+fn data_bytes(catalog: &Catalog, chunks: &RoaringBitmap) -> Result<u64, CatalogError> {
+    chunks.iter().try_fold(0, |sum, row| {
+        let chunk = catalog.chunk_of_row(row)?;
+        Ok(sum + if chunk.kind == ChunkKind::Data { u64::from(chunk.plain_bytes) } else { 0 })
+    })
 }

@@ -42,7 +42,7 @@ fn thirty_two_sessions_at_once_never_exceed_the_hard_volume_by_one_byte() {
     let open = server.get(&SUBSCRIPTION).unwrap();
     open.flush_and_wait(NOON_NS).unwrap();
     let counted = open.read(|catalog| Ok(catalog.uncommitted()?)).unwrap();
-    assert_eq!(counted.data_bytes, accepted);
+    assert_eq!(counted.data_bytes(), accepted);
     assert_eq!(open.account().uncommitted, counted, "the account is what the catalog adds up to");
 }
 
@@ -61,5 +61,5 @@ fn a_refused_batch_is_refused_whole_and_known_chunks_never_are() {
     assert_eq!(open.have(&agent.who.scope, &[first.id, small.id, large.id]).unwrap(), [true, true, false]);
     assert!(matches!(agent.put(&open, &[&large]), Err(SessionError::Quota { .. })));
     agent.put(&open, &[&first, &small]).unwrap();
-    assert_eq!(open.account().uncommitted.data_bytes, 1_050);
+    assert_eq!(open.account().uncommitted.data_bytes(), 1_050);
 }

@@ -95,6 +95,23 @@ pub fn server_with(root: &Path, hard_volume_bytes: u64) -> Subscriptions {
     Subscriptions::new(settings(root, hard_volume_bytes), objects).unwrap()
 }
 
+/// A server in `root` with this hard volume, under changed terms.
+pub fn server_under(
+    root: &Path,
+    hard_volume_bytes: u64,
+    change: impl Fn(&mut Terms) + Send + Sync + 'static,
+) -> Subscriptions {
+    let mut settings = settings(root, hard_volume_bytes);
+    let terms = Arc::clone(&settings.terms);
+    settings.terms = Arc::new(move |subscription| {
+        let mut terms = terms(subscription)?;
+        terms.iter_mut().for_each(&change);
+        Ok(terms)
+    });
+    let objects = Objects::open(&root.join("store"), 0).unwrap();
+    Subscriptions::new(settings, objects).unwrap()
+}
+
 /// An agent with its keys, in one session.
 pub struct Agent {
     pub who: AgentPrincipal,
@@ -117,7 +134,12 @@ pub struct Made {
 impl Agent {
     /// Agent number `number`, with a scope of the same number, in the session of this number.
     pub fn new(number: u8, session: u8) -> Self {
-        let (scope, session) = (ScopeId::new([number; 16]), SessionId::new([session; 16]));
+        Self::in_session(number, SessionId::new([session; 16]))
+    }
+
+    /// Agent number `number` in any session.
+    pub fn in_session(number: u8, session: SessionId) -> Self {
+        let scope = ScopeId::new([number; 16]);
         let keys = WritingSecret::new([9; 32]).scope_secret(&scope).keys();
         let session_key = SessionKey::new([session.as_bytes()[0]; 32]);
         let sealer = Sealer::new(SUBSCRIPTION, session, session_key, keys.tree.clone(), 1).unwrap();
@@ -134,6 +156,12 @@ impl Agent {
     pub fn after(mut self, parent: &Agent) -> Self {
         self.parent = Some(parent.session);
         self.now_ns = AtomicI64::new(parent.now_ns.load(Ordering::Relaxed) + DAY_NS);
+        self
+    }
+
+    /// Puts the clock at a moment.
+    pub fn at(self, now_ns: i64) -> Self {
+        self.now_ns.store(now_ns, Ordering::Relaxed);
         self
     }
 
@@ -181,10 +209,15 @@ impl Agent {
 
     pub fn put(&self, open: &Subscription, made: &[&Made]) -> Result<u64, SessionError> {
         let live = open.live(self.who, &self.session)?;
-        open.put(&live, made.iter().map(|made| made.frame.clone()).collect(), "2026-11-22")
+        open.put(&live, made.iter().map(|made| made.frame.clone()).collect(), self.now_ns())
     }
 
     pub fn head(&self, opened: &Opened, root: ChunkId) -> SnapshotHead {
+        SnapshotHead { sequence: opened.sequence, ..self.head_at(root) }
+    }
+
+    /// The head of a first snapshot.
+    pub fn head_at(&self, root: ChunkId) -> SnapshotHead {
         SnapshotHead {
             session: self.session,
             subscription: SUBSCRIPTION,
@@ -193,7 +226,7 @@ impl Agent {
             source: self.source,
             set_version: 1,
             kind: self.kind,
-            sequence: opened.sequence,
+            sequence: 1,
             root,
             parent: self.parent,
             started_at_ns: NOON_NS,

@@ -21,7 +21,7 @@ fn a_frame_with_one_wrong_field_is_refused_and_nothing_of_its_batch_is_stored() 
     let live = open.live(agent.who, &agent.session).unwrap();
     let good = agent.data(b"good");
     let check = |what: &str, bad: ReceivedFrame, wanted: &str| {
-        let error = open.put(&live, vec![good.frame.clone(), bad], "").unwrap_err();
+        let error = open.put(&live, vec![good.frame.clone(), bad], NOON_NS).unwrap_err();
         assert!(matches!(&error, SessionError::Invalid { field, .. } if *field == wanted), "{what}: {error}");
     };
     let other_session = Agent::new(1, 2).data(b"good").frame;
@@ -78,7 +78,7 @@ fn nodes_in_a_circle_are_never_complete() {
     let (a, b) = (ChunkId::new([0xa; 32]), ChunkId::new([0xb; 32]));
     let (_, frame_a) = forged(&mut agent, [0xa; 32], &[b]);
     let (_, frame_b) = forged(&mut agent, [0xb; 32], &[a]);
-    open.put(&live, vec![frame_a, frame_b], "").unwrap();
+    open.put(&live, vec![frame_a, frame_b], NOON_NS).unwrap();
     let request = agent.commit_request(&agent.head(&opened, a));
     assert_eq!(open.commit(agent.who, request, NOON_NS).unwrap(), CommitAnswer::Missing(vec![a]));
 }

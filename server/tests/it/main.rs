@@ -5,6 +5,7 @@
 
 mod account;
 mod admin;
+mod allowance;
 mod budget;
 mod connection;
 mod engine;

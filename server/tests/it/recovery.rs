@@ -50,7 +50,7 @@ fn acknowledged_frames_survive_and_the_session_goes_on() {
     assert!(!opened.committed);
     assert_eq!(open.have(&agent.who.scope, &[acknowledged.id, lost.id]).unwrap(), [true, false]);
     assert!(staging(crashed.path()).is_empty(), "the staging file became a pack");
-    assert_eq!(open.account().uncommitted.data_bytes, 5_000);
+    assert_eq!(open.account().uncommitted.data_bytes(), 5_000);
     agent.put(&open, &[&lost]).unwrap();
     let leaf = agent.leaf(&[&acknowledged, &lost], b"entries");
     agent.put(&open, &[&leaf]).unwrap();

@@ -43,7 +43,11 @@ fn what_was_sent_and_committed_is_fetched_byte_for_byte() {
     let signed = check_receipt(&server, &receipt);
     assert_eq!((signed.sequence, signed.previous), (1, Vec::new()));
     let part = ServerPart::decode(&server_part[..]).unwrap();
-    assert_eq!((part.initial_bytes, part.changed_bytes, part.node_bytes), (8_000, 0, 7), "a first backup is no change");
+    assert_eq!(
+        (part.initial_bytes, part.changed_bytes, part.node_bytes),
+        (8_000, 0, 170),
+        "a first backup is no change"
+    );
     assert_eq!(part.reachable_bytes, 8_000);
     assert_eq!((part.day.as_str(), part.first, part.location.as_str()), ("2026-11-22", true, "FR"));
     let absent = ChunkId::new([0xee; 32]);
@@ -134,7 +138,7 @@ fn receipts_form_a_chain_and_the_second_day_counts_only_what_is_new() {
     let part = ServerPart::decode(&server_part[..]).unwrap();
     assert_eq!((part.changed_bytes, part.reachable_bytes, part.first), (500, 1_500, false));
     assert_eq!(part.day, "2026-11-23");
-    assert_eq!(open.account().used_bytes, 1_500);
+    assert_eq!(open.account().ledger.volume_bytes, 1_500);
     assert_eq!(open.account().uncommitted, Default::default());
 }
 
@@ -243,7 +247,7 @@ fn an_aborted_session_leaves_its_frames_known_and_counted() {
     open.abort_session(agent.who, agent.session, NOON_NS).unwrap();
     open.abort_session(agent.who, agent.session, NOON_NS).unwrap();
     assert!(open.have(&agent.who.scope, &[data.id]).unwrap()[0]);
-    assert_eq!(open.account().uncommitted.data_bytes, 1_000);
+    assert_eq!(open.account().uncommitted.data_bytes(), 1_000);
     assert!(open.read(|catalog| Ok(catalog.staging_packs()?)).unwrap().is_empty(), "its pack is published");
     assert!(matches!(agent.open(&server), Err(SessionError::Unknown)));
 }

@@ -1,0 +1,154 @@
+//! What is counted of a subscription, as values: tallies of bytes by class, and what is known of each source's days.
+//!
+//! It does not count and does not decide: the catalog fills it, [`super::admission`] decides.
+//!
+//! Invariant: `counted_bytes` never falls when a tally grows, so that a check of the sum holds for each of its parts.
+
+use common::id::SourceId;
+use jiff::civil::Date;
+
+use super::quota::{SourceShare, days_carried};
+use super::terms::Terms;
+
+/// Node bytes a day that are free of charge, whatever the contract, in bytes.
+const NODE_ALLOWANCE_BYTES_MIN: u64 = 1 << 30;
+/// Share of the contracted volume that is free of charge for nodes in a day, in per cent.
+const NODE_ALLOWANCE_PERCENT: u64 = 2;
+
+/// Plain bytes by class, before compression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Data of class changed, of sources that have a baseline.
+    pub changed_bytes: u64,
+    /// Data of class relaid.
+    pub relaid_bytes: u64,
+    /// Data of class reseed.
+    pub reseed_bytes: u64,
+    /// Data of class changed, of sources without a baseline: never change.
+    pub initial_bytes: u64,
+    /// Nodes, each with the larger of its plaintext and its frame.
+    pub node_bytes: u64,
+    /// Chunks of all kinds.
+    pub chunks: u64,
+}
+
+impl Tally {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.each(other, u64::saturating_add)
+    }
+
+    /// What is left without the other.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        self.each(other, u64::saturating_sub)
+    }
+
+    fn each(self, other: Self, join: fn(u64, u64) -> u64) -> Self {
+        Self {
+            changed_bytes: join(self.changed_bytes, other.changed_bytes),
+            relaid_bytes: join(self.relaid_bytes, other.relaid_bytes),
+            reseed_bytes: join(self.reseed_bytes, other.reseed_bytes),
+            initial_bytes: join(self.initial_bytes, other.initial_bytes),
+            node_bytes: join(self.node_bytes, other.node_bytes),
+            chunks: join(self.chunks, other.chunks),
+        }
+    }
+
+    /// Data of all classes.
+    pub fn data_bytes(&self) -> u64 {
+        let Self { changed_bytes, relaid_bytes, reseed_bytes, initial_bytes, .. } = *self;
+        changed_bytes.saturating_add(relaid_bytes).saturating_add(reseed_bytes).saturating_add(initial_bytes)
+    }
+
+    /// What counts against a day's allowance: change, relaid bytes above it, node bytes above their own allowance.
+    pub fn counted_bytes(&self, node_allowance_bytes: u64) -> u64 {
+        let nodes = self.node_bytes.saturating_sub(node_allowance_bytes);
+        self.changed_bytes.max(self.relaid_bytes).saturating_add(nodes)
+    }
+}
+
+/// Node bytes a day that are free of charge.
+pub fn node_allowance_bytes(contracted_bytes: u64) -> u64 {
+    (contracted_bytes / 100 * NODE_ALLOWANCE_PERCENT).max(NODE_ALLOWANCE_BYTES_MIN)
+}
+
+/// The first complete snapshot of a source, frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Baseline {
+    /// Plain bytes that it reached.
+    pub bytes: u64,
+    /// Its civil day.
+    pub day: Date,
+    /// When it was received, in nanoseconds since 1970.
+    pub received_at_ns: i64,
+}
+
+/// What is known of a source on a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceLedger {
+    /// Which one.
+    pub source: SourceId,
+    /// Its first complete snapshot, once there is one.
+    pub baseline: Option<Baseline>,
+    /// The last day before this one on which it committed a snapshot, in any state.
+    pub previous: Option<Date>,
+    /// Snapshots that it committed on this day.
+    pub snapshots: u32,
+}
+
+/// What is counted of a subscription on a civil day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    /// The day, in Europe/Paris.
+    pub day: Date,
+    /// What the day's snapshots were the first to reach.
+    pub today: Tally,
+    /// Plain bytes that the newest snapshots reach, each source for itself.
+    pub volume_bytes: u64,
+    /// Initial bytes so far of the sources that still have no baseline.
+    pub started_bytes: u64,
+    /// Reseed bytes of the last 30 days.
+    pub reseeded_bytes: u64,
+    /// Every source that ever committed a snapshot.
+    pub sources: Vec<SourceLedger>,
+}
+
+impl Ledger {
+    /// What is known of a source, if it ever committed a snapshot.
+    pub fn source(&self, source: &SourceId) -> Option<&SourceLedger> {
+        self.sources.iter().find(|known| known.source == *source)
+    }
+
+    /// Gives a source its baseline before it is committed.
+    pub fn set_baseline(&mut self, source: &SourceId, baseline: Baseline) {
+        let baseline = Some(baseline);
+        match self.sources.iter_mut().find(|known| known.source == *source) {
+            Some(known) => known.baseline = baseline,
+            None => self.sources.push(SourceLedger { source: *source, baseline, previous: None, snapshots: 0 }),
+        }
+    }
+
+    /// True if what a session sends is no change: it was opened before its source had a baseline.
+    pub fn is_initial(&self, source: &SourceId, opened_at_ns: i64) -> bool {
+        let baseline = self.source(source).and_then(|known| known.baseline);
+        baseline.is_none_or(|baseline| opened_at_ns < baseline.received_at_ns)
+    }
+
+    /// What each contracted source adds to the day's allowance; `running` is at work and will commit today.
+    pub fn shares(&self, terms: &Terms, running: Option<&SourceId>) -> Vec<SourceShare> {
+        let contracted = |known: &&SourceLedger| terms.sources.iter().any(|source| source.source == known.source);
+        let share = |known: &SourceLedger| {
+            let runs = known.snapshots > 0 || running == Some(&known.source);
+            let baseline_bytes = known.baseline.map_or(0, |baseline| baseline.bytes);
+            SourceShare { baseline_bytes, days: days_carried(self.day, known.previous, runs) }
+        };
+        self.sources.iter().filter(contracted).map(share).collect()
+    }
+
+    /// Bytes that may change on the day; `None` while there is no baseline.
+    pub fn allowed_bytes(&self, terms: &Terms, running: Option<&SourceId>) -> Option<u64> {
+        terms.rate().allowed_bytes(&self.shares(terms, running))
+    }
+}
