@@ -100,7 +100,7 @@ fn stream(open: &Subscription, live: &LiveSession, frames: &[ReceivedFrame]) -> 
     let (mut staged, mut in_flight) = (0, 0);
     let per_batch = MESSAGE_TARGET_BYTES / frames[0].frame.len().next_power_of_two().min(MESSAGE_TARGET_BYTES) * 2;
     for batch in frames.chunks(per_batch.max(1)) {
-        staged += open.put(live, batch.to_vec(), "2026-11-22")?;
+        staged += open.put(live, batch.to_vec(), 1)?;
         if staged >= DURABLE_EVERY_BYTES {
             staged = 0;
             if in_flight == POINTS_IN_FLIGHT {
