@@ -55,7 +55,7 @@ use crate::store::objects::Objects;
 use crate::subscriptions::{Settings, Subscriptions};
 use crate::tls::Certificates;
 use crate::upkeep::jobs::{Jobs, Spec};
-use crate::upkeep::{control_copy, records};
+use crate::upkeep::{control_copy, records, scrub_round};
 
 /// Name of the control store in the server's folder.
 pub const CONTROL_FILE: &str = "control.db";
@@ -181,7 +181,7 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     };
     monitor_loops(&monitor, &stopped);
     let fingerprint = identity.fingerprint();
-    let specs = jobs(folder, &control, &subscriptions, &identity);
+    let specs = jobs(folder, &control, &subscriptions, &identity, config);
     let renewal = Renewal { identity, certificates, names: config.names.clone(), environment: environment.clone() };
     tokio::spawn(renewal.run(stopped.clone()));
     let jobs = Arc::new(Jobs::new(control.clone(), subscriptions.clone(), specs)?);
@@ -266,10 +266,17 @@ impl Parts<'_> {
 }
 
 /// The upkeep jobs of this server.
-fn jobs(folder: &Path, control: &Arc<Control>, subscriptions: &Arc<Subscriptions>, identity: &Identity) -> Vec<Spec> {
+fn jobs(
+    folder: &Path,
+    control: &Arc<Control>,
+    subscriptions: &Arc<Subscriptions>,
+    identity: &Identity,
+    config: &Config,
+) -> Vec<Spec> {
     vec![
         control_copy::spec(folder.join(CONTROL_FILE), subscriptions.objects().control_copies()),
         records::checkpoint(control.clone(), identity.receipt_key()),
+        scrub_round::spec(subscriptions.clone(), config.scrub),
     ]
 }
 

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::contract::hold::Thresholds;
 use crate::contract::location::{Location, LocationRefused};
 use crate::monitor::settings::{AlarmSettings, AlarmsRefused, MetricsSettings};
+use crate::upkeep::scrub_round::Pace;
 
 /// Name of the file in the server's folder.
 pub const FILE: &str = "server.toml";
@@ -32,6 +33,7 @@ pub const KEYS: &[&str] = &[
     "hold.incompressible_percent",
     "hold.compressed_before_percent",
     "hold.gone_percent",
+    "scrub.bytes_per_second",
     "log.level",
     "log.format",
     "public_certificate.names",
@@ -75,6 +77,9 @@ pub struct Config {
     /// When a snapshot is suspect.
     #[serde(default)]
     pub hold: Thresholds,
+    /// How fast stored bytes are read again.
+    #[serde(default)]
+    pub scrub: Pace,
     /// What is logged, and how.
     #[serde(default)]
     pub log: Log,
@@ -310,6 +315,7 @@ mod tests {
         assert_eq!(config.listen, settings().listen);
         assert_eq!(config.reserve, Reserve::default());
         assert_eq!(config.hold, Thresholds::default());
+        assert_eq!(config.scrub, Pace::default());
         assert_eq!(config.log, Log::default());
         let uncommented: String =
             text.lines().map(|line| format!("{}\n", line.strip_prefix("#").unwrap_or(line))).collect();

@@ -274,6 +274,19 @@ impl Catalog {
         Ok(())
     }
 
+    /// Marks a chunk's frame as unusable if it still is the one in this pack: it may have been laid again since it was read. The
+    /// caller starts a closure epoch in the same transaction.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn mark_damaged_in(&self, row: u32, pack: u32) -> Result<(), CatalogError> {
+        let damaged = ChunkState::Damaged.code();
+        self.connection
+            .prepare_cached("UPDATE chunks SET state = ?3 WHERE row = ?1 AND pack = ?2 AND state = 1")?
+            .execute((row, pack, damaged))?;
+        Ok(())
+    }
+
     /// Marks a damaged chunk's frame as usable again: its pack reads well. What was found incomplete for its sake is looked at
     /// again the next time it is needed.
     ///

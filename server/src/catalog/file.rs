@@ -129,7 +129,7 @@ impl Catalog {
         Ok(())
     }
 
-    fn meta(&self, name: &str) -> Result<i64, CatalogError> {
+    pub(in crate::catalog) fn meta(&self, name: &str) -> Result<i64, CatalogError> {
         let mut statement = self.connection.prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
         let value = statement.query_row([name], |row| row.get(0)).optional()?;
         value.ok_or(CatalogError::Inconsistent("a counter is missing"))

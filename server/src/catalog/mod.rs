@@ -21,6 +21,7 @@ pub mod packs;
 pub mod reachable;
 pub mod reached;
 pub mod schema;
+pub mod scrubs;
 pub mod sessions;
 pub mod snapshots;
 pub mod totals;

@@ -39,7 +39,7 @@ impl PackState {
         }
     }
 
-    fn from_code(code: u8) -> Result<Self, CatalogError> {
+    pub(in crate::catalog) fn from_code(code: u8) -> Result<Self, CatalogError> {
         match code {
             0 => Ok(Self::Staging),
             1 => Ok(Self::Published),

@@ -10,4 +10,5 @@ pub mod rebuild;
 pub mod records;
 pub mod recount;
 pub mod scrub;
+pub mod scrub_round;
 pub mod token;

@@ -58,27 +58,52 @@ impl Scrubbed {
     }
 }
 
-/// Scrubs a subscription, suspect packs first. `go_on` is told how many bytes were read so far, before each object; it may wait,
-/// or say false to stop.
+/// What is to be read.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// These packs, in this order.
+    pub packs: Vec<PackFacts>,
+    /// Snapshots, facts, tombstones and keyring, and whether anything is there that the catalog does not know.
+    pub small_objects: bool,
+}
+
+/// Scrubs everything of a subscription, suspect packs first. `go_on` is told how many bytes were read so far, again and again; it
+/// may wait, or say false to stop.
 ///
 /// # Errors
 /// [`SessionError`] if the catalog or a listing fails; damage is no error.
-pub fn scrub(open: &Subscription, now_ns: i64, mut go_on: impl FnMut(u64) -> bool) -> Result<Scrubbed, SessionError> {
-    let mut scrub = Scrub { open, now_ns, report: Scrubbed::default(), damaged_rows: RoaringBitmap::new() };
+pub fn scrub(open: &Subscription, now_ns: i64, go_on: impl FnMut(u64) -> bool) -> Result<Scrubbed, SessionError> {
     let mut packs = open.read(|catalog| Ok(catalog.packs()?))?;
     packs.retain(|pack| pack.state != PackState::Staging);
     packs.sort_by_key(|pack| pack.state != PackState::Suspect);
-    for pack in &packs {
-        if !go_on(scrub.report.bytes) {
+    scrub_these(open, now_ns, &Wanted { packs, small_objects: true }, go_on)
+}
+
+/// Scrubs what is wanted; as [`scrub`].
+///
+/// # Errors
+/// As [`scrub`].
+pub fn scrub_these(
+    open: &Subscription,
+    now_ns: i64,
+    wanted: &Wanted,
+    mut go_on: impl FnMut(u64) -> bool,
+) -> Result<Scrubbed, SessionError> {
+    let (report, damaged_rows) = (Scrubbed::default(), RoaringBitmap::new());
+    let mut scrub = Scrub { open, now_ns, report, damaged_rows, go_on: &mut go_on };
+    for pack in &wanted.packs {
+        if !(scrub.go_on)(scrub.report.bytes) || !scrub.pack(pack)? {
             return scrub.finish();
         }
-        scrub.pack(pack)?;
     }
-    scrub.unknown_packs(&packs)?;
+    if !wanted.small_objects {
+        return scrub.finish();
+    }
+    scrub.unknown_packs()?;
     for folder in Folder::all().filter(|folder| *folder != Folder::Packs) {
         let names = open.shared().objects.list(&open.shared().subscription, folder)?;
         for name in &names {
-            if !go_on(scrub.report.bytes) {
+            if !(scrub.go_on)(scrub.report.bytes) {
                 return scrub.finish();
             }
             scrub.object(name)?;
@@ -87,7 +112,20 @@ pub fn scrub(open: &Subscription, now_ns: i64, mut go_on: impl FnMut(u64) -> boo
     }
     scrub.missing_snapshots()?;
     scrub.keyring()?;
+    open.writer().run(move |writer| {
+        Ok(writer.catalog.atomically::<_, CatalogError>(|catalog| catalog.set_objects_scrubbed(now_ns))?)
+    })?;
     scrub.finish()
+}
+
+/// How reading a pack ended.
+enum Hashed {
+    /// The hash of its bytes.
+    Named(PackId),
+    /// Some can't be read.
+    Unreadable,
+    /// It was told to stop.
+    Stopped,
 }
 
 struct Scrub<'a> {
@@ -95,50 +133,65 @@ struct Scrub<'a> {
     now_ns: i64,
     report: Scrubbed,
     damaged_rows: RoaringBitmap,
+    go_on: &'a mut dyn FnMut(u64) -> bool,
 }
 
 impl Scrub<'_> {
-    fn pack(&mut self, pack: &PackFacts) -> Result<(), SessionError> {
-        let Some(name) = pack.name else { return Ok(()) };
+    /// Reads a pack; false if it was told to stop.
+    fn pack(&mut self, pack: &PackFacts) -> Result<bool, SessionError> {
+        let Some(name) = pack.name else { return Ok(true) };
         let object = ObjectName::Pack(name);
         let (objects, subscription) = (&self.open.shared().objects, &self.open.shared().subscription);
         let file = match objects.file(subscription, &object) {
             Ok(file) => file,
-            Err(StoreError::NotFound(_)) => return self.quarantine(pack, &name, None),
+            Err(StoreError::NotFound(_)) if self.is_gone(pack)? => return Ok(true),
+            Err(StoreError::NotFound(_)) => return self.quarantine(pack, &name, None).map(|()| true),
             Err(error) => return Err(error.into()),
         };
-        self.report.objects += 1;
         match self.name_of(&file) {
-            Some(found) if found == name => self.good(pack),
-            _ => self.quarantine(pack, &name, Some(&file)),
+            Hashed::Stopped => return Ok(false),
+            Hashed::Named(found) if found == name => self.good(pack)?,
+            Hashed::Named(_) | Hashed::Unreadable => self.quarantine(pack, &name, Some(&file))?,
         }
+        self.report.objects += 1;
+        Ok(true)
     }
 
-    /// The hash of a file's bytes; none if some can't be read.
-    fn name_of(&mut self, mut file: &File) -> Option<PackId> {
+    /// True if a pack went by the rules of removal since it was listed: its row is gone, or is another pack's.
+    fn is_gone(&self, pack: &PackFacts) -> Result<bool, SessionError> {
+        let row = self.open.read(|catalog| Ok(catalog.pack(pack.row)?))?;
+        Ok(row.is_none_or(|row| row.name != pack.name))
+    }
+
+    /// The hash of a file's bytes.
+    fn name_of(&mut self, mut file: &File) -> Hashed {
         let mut namer = PackNamer::default();
         let mut buffer = vec![0; READ_BYTES];
         loop {
-            let bytes = file.read(&mut buffer).ok()?;
+            let Ok(bytes) = file.read(&mut buffer) else { return Hashed::Unreadable };
             if bytes == 0 {
                 break;
             }
             namer.update(&buffer[..bytes]);
             self.report.bytes += bytes as u64;
+            if !(self.go_on)(self.report.bytes) {
+                return Hashed::Stopped;
+            }
         }
         // What is read once for this is not read soon again. Advice may be ignored, so may its result.
         let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
-        Some(namer.name())
+        Hashed::Named(namer.name())
     }
 
     /// A pack that reads well: if it was thought otherwise, it is usable again.
     fn good(&self, pack: &PackFacts) -> Result<(), SessionError> {
-        if pack.state == PackState::Published {
-            return Ok(());
-        }
-        let row = pack.row;
+        let (row, state, now_ns) = (pack.row, pack.state, self.now_ns);
         self.open.writer().run(move |writer| {
             Ok(writer.catalog.atomically::<_, CatalogError>(|catalog| {
+                catalog.set_pack_verified(row, now_ns)?;
+                if state == PackState::Published {
+                    return Ok(());
+                }
                 for (chunk, _) in catalog.chunks_of_pack(row)? {
                     catalog.mark_present(chunk)?;
                 }
@@ -180,24 +233,26 @@ impl Scrub<'_> {
         let shared = self.open.shared();
         let facts = quarantine::store(&shared.objects, &shared.subscription, name, &ids, self.now_ns)?;
         let state = if file.is_some() { PackState::Quarantined } else { PackState::Lost };
-        let pack = pack.row;
+        let (pack, now_ns) = (pack.row, self.now_ns);
         self.open.writer().run(move |writer| {
             Ok(writer.catalog.atomically::<_, CatalogError>(|catalog| {
+                catalog.set_pack_verified(pack, now_ns)?;
                 facts.iter().try_for_each(|fact| catalog.insert_fact(fact))?;
-                damaged.iter().try_for_each(|(row, _)| catalog.mark_damaged(*row))?;
+                damaged.iter().try_for_each(|(row, _)| catalog.mark_damaged_in(*row, pack))?;
                 catalog.set_pack_state(pack, state)?;
                 if damaged.is_empty() { Ok(()) } else { catalog.start_closure_epoch() }
             })?)
         })
     }
 
-    fn unknown_packs(&mut self, known: &[PackFacts]) -> Result<(), SessionError> {
-        let known: BTreeSet<PackId> = known.iter().filter_map(|pack| pack.name).collect();
+    fn unknown_packs(&mut self) -> Result<(), SessionError> {
         let shared = self.open.shared();
         for name in shared.objects.list(&shared.subscription, Folder::Packs)? {
             let ObjectName::Pack(pack) = name else { continue };
-            // A pack that was published since the list of rows was read is known by now.
-            if !known.contains(&pack) && self.open.read(|catalog| Ok(catalog.pack_named(&pack)?))?.is_none() {
+            // A pack is listed before its row is looked for: one that is published or removed meanwhile is not unknown.
+            if shared.objects.bytes(&shared.subscription, &name).is_ok()
+                && self.open.read(|catalog| Ok(catalog.pack_named(&pack)?))?.is_none()
+            {
                 self.report.unknown.push(name.to_string());
             }
         }

@@ -56,6 +56,18 @@ impl Token {
         if *wish == Wish::Stop { Err(Stopped) } else { Ok(()) }
     }
 
+    /// Waits for a time, and longer while paused.
+    ///
+    /// # Errors
+    /// [`Stopped`], at once.
+    pub fn rest(&self, time: std::time::Duration) -> Result<(), Stopped> {
+        let mut wish = self.wish.lock();
+        let waits = |wish: &mut Wish| *wish == Wish::Run;
+        self.changed.wait_while_for(&mut wish, waits, time);
+        drop(wish);
+        self.go_on()
+    }
+
     /// Says how far the job got.
     pub fn report(&self, progress: Progress) {
         *self.progress.lock() = progress;
@@ -109,9 +121,11 @@ mod tests {
         };
         token.resume();
         waiting.join().unwrap().unwrap();
+        token.rest(std::time::Duration::from_millis(1)).unwrap();
         token.pause();
         token.stop();
         token.resume();
         assert_eq!(token.go_on(), Err(Stopped));
+        assert_eq!(token.rest(std::time::Duration::MAX), Err(Stopped));
     }
 }

@@ -19,6 +19,7 @@ mod jobs;
 mod line;
 mod malformed;
 mod recovery;
+mod scrubs;
 mod sessions;
 mod sessions_end;
 mod station;

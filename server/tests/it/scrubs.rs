@@ -1,0 +1,116 @@
+//! Scrubbing on a schedule: what is read when, what a stop leaves, and what damage does to snapshots and to the next backup.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use server::session::memory::Memory;
+use server::session::subscription::Subscription;
+use server::subscriptions::Subscriptions;
+use server::upkeep::jobs::JobError;
+use server::upkeep::scrub::Scrubbed;
+use server::upkeep::scrub_round::{Pace, ScrubState, round, state};
+use server::upkeep::token::Token;
+
+use crate::engine::{Agent, DAY_NS, NOON_NS, SUBSCRIPTION, files, server};
+
+const AT_ONCE: Pace = Pace { bytes_per_second: 0 };
+
+fn rounds(open: &Subscription, now_ns: i64) -> Scrubbed {
+    round(open, now_ns, AT_ONCE, &Token::default()).unwrap()
+}
+
+fn state_at(open: &Subscription, now_ns: i64) -> ScrubState {
+    open.read(|catalog| Ok(state(catalog, now_ns)?)).unwrap()
+}
+
+fn packs(root: &Path) -> Vec<PathBuf> {
+    files(&root.join("store/subscriptions").join(SUBSCRIPTION.to_string()).join("packs"))
+}
+
+fn damage(file: &Path) {
+    let mut bytes = fs::read(file).unwrap();
+    let at = bytes.len() / 4;
+    bytes[at] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+/// One backup; its packs are a data pack and a node pack.
+fn backed_up(server: &Subscriptions) -> Agent {
+    let mut agent = Agent::new(1, 1);
+    agent.back_up(server, &[&[1; 30_000], &[2; 30_000]]);
+    agent
+}
+
+#[test]
+fn new_packs_are_read_at_once_and_again_within_thirty_days() {
+    let root = tempfile::tempdir().unwrap();
+    {
+        let server = server(root.path());
+        let agent = backed_up(&server);
+        let open = server.get(&SUBSCRIPTION).unwrap();
+        assert_eq!(state_at(&open, NOON_NS).unread, 2);
+        let first = rounds(&open, NOON_NS);
+        assert!(first.is_clean());
+        let stored: u64 = files(&root.path().join("store")).iter().map(|file| fs::metadata(file).unwrap().len()).sum();
+        assert_eq!(first.bytes, stored, "packs and small objects, all of them");
+        assert_eq!(rounds(&open, NOON_NS + 60).bytes, 0, "nothing is due");
+        Agent::new(1, 2).after(&agent).back_up(&server, &[&[3; 10_000]]);
+    }
+    // What was read is remembered across a restart.
+    let server = server(root.path());
+    let open = server.get(&SUBSCRIPTION).unwrap();
+    let now_ns = NOON_NS + DAY_NS;
+    assert_eq!(state_at(&open, now_ns), ScrubState { unread: 2, late_since_ns: None, ..state_at(&open, now_ns) });
+    let second = rounds(&open, now_ns);
+    assert!(second.is_clean() && second.objects > 2);
+    assert_eq!(state_at(&open, now_ns).unread, 0);
+    assert_eq!(state_at(&open, NOON_NS + 30 * DAY_NS).late_since_ns, None);
+    assert_eq!(state_at(&open, NOON_NS + 31 * DAY_NS).late_since_ns, Some(NOON_NS + 30 * DAY_NS));
+    let again = rounds(&open, NOON_NS + 25 * DAY_NS);
+    let of_first: u64 = open.read(|catalog| Ok(catalog.packs()?)).unwrap().iter().take(2).map(|pack| pack.bytes).sum();
+    assert!(again.is_clean() && again.bytes > of_first);
+    assert_eq!(state_at(&open, NOON_NS + 31 * DAY_NS).late_since_ns, None);
+}
+
+#[test]
+fn a_stopped_round_goes_on_where_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    let server = server(root.path());
+    backed_up(&server);
+    let open = server.get(&SUBSCRIPTION).unwrap();
+    let token = Token::default();
+    token.stop();
+    assert!(matches!(round(&open, NOON_NS, AT_ONCE, &token), Err(JobError::Stopped(_))));
+    assert_eq!(state_at(&open, NOON_NS).unread, 2);
+    // A slow round reads one pack, then the budget of half an hour is used up.
+    let slow = Pace { bytes_per_second: 1 };
+    let token = Token::default();
+    let scrubbed = round(&open, NOON_NS, slow, &token).unwrap();
+    assert!(scrubbed.is_clean());
+    assert_eq!(state_at(&open, NOON_NS).unread, 1, "one pack in this round");
+    assert_eq!(token.progress().unit, "bytes");
+    rounds(&open, NOON_NS);
+    assert_eq!(state_at(&open, NOON_NS).unread, 0);
+}
+
+#[test]
+fn damage_is_found_in_the_first_round_and_an_unchanged_backup_heals_it() {
+    let root = tempfile::tempdir().unwrap();
+    let server = server(root.path());
+    let agent = backed_up(&server);
+    let open = server.get(&SUBSCRIPTION).unwrap();
+    rounds(&open, NOON_NS);
+    packs(root.path()).iter().for_each(|pack| damage(pack));
+    assert!(rounds(&open, NOON_NS + DAY_NS).is_clean(), "packs are not due yet, and nobody suspects them");
+    let now_ns = NOON_NS + 26 * DAY_NS;
+    let found = rounds(&open, now_ns);
+    assert_eq!(found.damaged.len(), 2);
+    assert_eq!(found.affected_snapshots, [agent.session]);
+    let mut next = Agent::new(1, 2).after(&agent);
+    let (_, opened) = next.open(&server).unwrap();
+    let Memory::ValidExcept(except) = &opened.memory else { panic!("{:?}", opened.memory) };
+    assert!(!except.is_empty());
+    next.back_up(&server, &[&[1; 30_000], &[2; 30_000]]);
+    let damaged = open.read(|catalog| Ok(catalog.damaged_rows()?)).unwrap();
+    assert!(damaged.is_empty(), "what was damaged is laid again");
+}
