@@ -2,7 +2,20 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let files = ["account", "admin", "approvals", "audit", "backup", "monitor", "restore", "server", "sets", "types"];
+    let files = [
+        "account",
+        "admin",
+        "approvals",
+        "audit",
+        "backup",
+        "closures",
+        "monitor",
+        "orders",
+        "restore",
+        "server",
+        "sets",
+        "types",
+    ];
     let paths = files.map(|file| format!("proto/dobaas/v1/{file}.proto"));
     let descriptors = protox::compile(paths, ["proto"])?;
     tonic_prost_build::configure().bytes(".dobaas.v1").compile_fds(descriptors)?;

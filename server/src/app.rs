@@ -18,7 +18,9 @@ use proto::v1::admin_server::AdminServer;
 use proto::v1::approvals_server::ApprovalsServer;
 use proto::v1::audit_server::AuditServer;
 use proto::v1::backup_server::BackupServer;
+use proto::v1::closures_server::ClosuresServer;
 use proto::v1::monitor_server::MonitorServer;
+use proto::v1::orders_server::OrdersServer;
 use proto::v1::restore_server::RestoreServer;
 use proto::v1::server_server::ServerServer;
 use proto::v1::sets_server::SetsServer;
@@ -38,7 +40,9 @@ use crate::grpc::admin::AdminService;
 use crate::grpc::approvals::ApprovalsService;
 use crate::grpc::audit::AuditService;
 use crate::grpc::backup::BackupService;
+use crate::grpc::closures::ClosuresService;
 use crate::grpc::monitor::MonitorService;
+use crate::grpc::orders::OrdersService;
 use crate::grpc::restore::RestoreService;
 use crate::grpc::router::{Router, RouterBuilder};
 use crate::grpc::serve::serve;
@@ -245,6 +249,8 @@ impl Parts<'_> {
         let backup = BackupService::new(self.subscriptions.clone());
         let restore = RestoreService::new(self.subscriptions.clone());
         let sets = SetsService { control: control.clone() };
+        let closures = ClosuresService { control: control.clone() };
+        let orders = OrdersService { control: control.clone(), random: random.clone() };
         let approvals = ApprovalsService { control: control.clone() };
         let audit = AuditService { control: control.clone(), key: receipt_key };
         let monitor = MonitorService { control: control.clone(), monitor: self.monitor.clone() };
@@ -255,6 +261,8 @@ impl Parts<'_> {
             .with(BackupServer::new(backup).max_decoding_message_size(STREAM_MESSAGE_BYTES_MAX))
             .with(RestoreServer::new(restore).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(SetsServer::new(sets).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
+            .with(ClosuresServer::new(closures).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+            .with(OrdersServer::new(orders).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(ApprovalsServer::new(approvals).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(AuditServer::new(audit).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(AdminServer::new(admin).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
@@ -277,6 +285,7 @@ fn jobs(
         control_copy::spec(folder.join(CONTROL_FILE), subscriptions.objects().control_copies()),
         records::checkpoint(control.clone(), identity.receipt_key()),
         scrub_round::spec(subscriptions.clone(), config.scrub),
+        records::amend(control.clone(), subscriptions.clone()),
     ]
 }
 

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 
 use super::caller::{self, with_control};
 use super::usage::day_use;
-use super::{convert, form, status};
+use super::{convert, form, records, status};
 use crate::auth::logins::{Logins, is_identifier, normal_identifier};
 use crate::auth::token::{self, TokenKind};
 use crate::clock::Random;
@@ -87,6 +87,8 @@ impl v1::admin_server::Admin for AdminService {
         &self,
         request: Request<v1::ListSubscriptionsRequest>,
     ) -> Result<Response<v1::ListSubscriptionsReply>, Status> {
+        let trace = caller::trace(&request);
+        records::overview(&self.control, "subscriptions", &trace).await.map_err(status::of_failure)?;
         let customer = Some(request.into_inner().customer).filter(|customer| !customer.is_empty());
         let list = move |control: &Control| control.subscriptions(customer.as_deref());
         let found = with_control(&self.control, list).await.map_err(status::of_failure)?;
@@ -110,8 +112,9 @@ impl v1::admin_server::Admin for AdminService {
         &self,
         request: Request<v1::ListAccountsRequest>,
     ) -> Result<Response<v1::ListAccountsReply>, Status> {
+        let trace = caller::trace(&request);
         let reference = request.into_inner().subscription;
-        self.accounts(reference).await.map(Response::new).map_err(status::of_failure)
+        self.accounts(reference, trace).await.map(Response::new).map_err(status::of_failure)
     }
 
     async fn reset_password(
@@ -136,7 +139,10 @@ impl v1::admin_server::Admin for AdminService {
         &self,
         request: Request<v1::ListSubscriptionAgentsRequest>,
     ) -> Result<Response<v1::ListSubscriptionAgentsReply>, Status> {
-        let subscription = self.find(request.into_inner().subscription).await.map_err(status::of_failure)?;
+        let trace = caller::trace(&request);
+        let reference = request.into_inner().subscription;
+        let subscription = records::look(&self.control, reference, "agents", &trace).await;
+        let subscription = subscription.map_err(status::of_failure)?;
         let list = move |control: &Control| control.agents(&subscription.subscription);
         let agents = with_control(&self.control, list).await.map_err(status::of_failure)?;
         Ok(Response::new(v1::ListSubscriptionAgentsReply { agents: agents.iter().map(convert::agent).collect() }))
@@ -149,7 +155,8 @@ impl v1::admin_server::Admin for AdminService {
         let trace = caller::trace(&request);
         let request = request.into_inner();
         let agent: AgentId = caller::id("agent", &request.agent).map_err(status::of_failure)?;
-        let subscription = self.find(request.subscription).await.map_err(status::of_failure)?.subscription;
+        let subscription =
+            records::find(&self.control, request.subscription).await.map_err(status::of_failure)?.subscription;
         let revoke = move |control: &Control| control.revoke_agent(&subscription, &agent, &trace);
         with_control(&self.control, revoke).await.map_err(status::of_failure)?;
         Ok(Response::new(v1::RevokeSubscriptionAgentReply {}))
@@ -162,7 +169,8 @@ impl v1::admin_server::Admin for AdminService {
         let trace = caller::trace(&request);
         let request = request.into_inner();
         let agent: AgentId = caller::id("agent", &request.agent).map_err(status::of_failure)?;
-        let subscription = self.find(request.subscription).await.map_err(status::of_failure)?.subscription;
+        let subscription =
+            records::find(&self.control, request.subscription).await.map_err(status::of_failure)?.subscription;
         let allowed = request.allowed;
         let set = move |control: &Control| control.set_agent_restore(&subscription, &agent, allowed, &trace);
         with_control(&self.control, set).await.map_err(status::of_failure)?;
@@ -201,7 +209,10 @@ impl AdminService {
             Standing::Operator { role: convert::operator_role_from(role)? }
         } else {
             let role = convert::role_from(role)?;
-            Standing::Person { subscription: self.find(request.subscription).await?.subscription, role }
+            Standing::Person {
+                subscription: records::find(&self.control, request.subscription).await?.subscription,
+                role,
+            }
         };
         let ends_at_ns = Some(request.ends_at_ns).filter(|ends| *ends != 0);
         if ends_at_ns.is_some_and(|ends| ends <= trace.at_ns) {
@@ -214,11 +225,9 @@ impl AdminService {
         Ok(default.to_string())
     }
 
-    async fn accounts(&self, reference: String) -> Result<v1::ListAccountsReply, Failure> {
-        let only = match reference.as_str() {
-            "" => None,
-            _ => Some(self.find(reference).await?.subscription),
-        };
+    async fn accounts(&self, reference: String, trace: Trace) -> Result<v1::ListAccountsReply, Failure> {
+        let only = records::look_or_overview(&self.control, reference, "accounts", &trace).await?;
+        let only = only.map(|known| known.subscription);
         let (accounts, subscriptions) = with_control(&self.control, move |control| {
             Ok((control.accounts(only.as_ref())?, control.subscriptions(None)?))
         })
@@ -253,7 +262,7 @@ impl AdminService {
             wanted if wanted <= ENROLMENT_TOKEN_S => wanted,
             _ => return Err(status::invalid("valid_s", "range")),
         };
-        let subscription = self.find(request.subscription).await?;
+        let subscription = records::find(&self.control, request.subscription).await?;
         let source = match request.source.as_str() {
             "" => None,
             name => {
@@ -267,11 +276,6 @@ impl AdminService {
         let create = move |control: &Control| control.create_enrolment(&digest, &enrolment, expires_at_ns, &trace);
         with_control(&self.control, create).await?;
         Ok(token)
-    }
-
-    async fn find(&self, reference: String) -> Result<Subscription, Failure> {
-        let find = move |control: &Control| control.subscription_by_reference(&reference);
-        with_control(&self.control, find).await?.ok_or_else(|| status::not_found("subscription"))
     }
 }
 

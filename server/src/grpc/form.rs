@@ -70,7 +70,6 @@ pub fn order_form(form: &OrderForm, sources: &[Source]) -> v1::OrderForm {
 pub fn order_form_from(form: v1::OrderForm) -> Result<OrderForm, Failure> {
     let (key_mode, policy) = (key_mode_from(form.key_mode()), policy_from(form.policy()));
     let thinning = form.thinning.iter().map(thinning_from).collect::<Result<_, Failure>>()?;
-    let price = |price: v1::Price| Price { label: price.label, cents: price.cents, per: price.per };
     let form = OrderForm {
         reference: form.reference,
         customer: form.customer,
@@ -84,7 +83,7 @@ pub fn order_form_from(form: v1::OrderForm) -> Result<OrderForm, Failure> {
         tolerance_h: form.tolerance_h,
         key_mode,
         sources: form.sources.into_iter().map(source_from).collect::<Result<_, Failure>>()?,
-        prices: form.prices.into_iter().map(price).collect(),
+        prices: form.prices.iter().map(price_from).collect(),
         signed_on: optional_day("signed_on", &form.signed_on)?,
         commitment_months: form.commitment_months,
         renewal_months: form.renewal_months,
@@ -105,12 +104,20 @@ pub fn optional_day(field: &str, text: &str) -> Result<Option<Date>, Failure> {
     }
 }
 
-fn source_from(source: v1::OrderedSource) -> Result<OrderedSource, Failure> {
+/// A source as asked for.
+///
+/// # Errors
+/// `InvalidArgument` for a kind that is not on the closed list.
+pub fn source_from(source: v1::OrderedSource) -> Result<OrderedSource, Failure> {
     let kind = source_kind::from_wire(source.kind).ok_or_else(|| status::invalid("sources", "kind"))?;
     Ok(OrderedSource { name: source.name, kind })
 }
 
-fn thinning_from(rule: &v1::Thinning) -> Result<Thinning, Failure> {
+/// A rule of thinning as asked for.
+///
+/// # Errors
+/// `InvalidArgument` without a period.
+pub fn thinning_from(rule: &v1::Thinning) -> Result<Thinning, Failure> {
     let every = match rule.every() {
         v1::Period::Hour => Period::Hour,
         v1::Period::Day => Period::Day,
@@ -128,6 +135,11 @@ fn ordered_source(source: &Source) -> v1::OrderedSource {
         name: source.name.clone(),
         kind: source_kind::to_wire(source.kind).into(),
     }
+}
+
+/// A price as asked for.
+pub fn price_from(price: &v1::Price) -> Price {
+    Price { label: price.label.clone(), cents: price.cents, per: price.per.clone() }
 }
 
 const fn key_mode(mode: KeyMode) -> v1::KeyMode {
@@ -153,7 +165,8 @@ pub const fn policy(policy: Policy) -> v1::ChangePolicy {
     }
 }
 
-const fn policy_from(policy: v1::ChangePolicy) -> Policy {
+/// What happens above a day's allowance, as asked for.
+pub const fn policy_from(policy: v1::ChangePolicy) -> Policy {
     match policy {
         v1::ChangePolicy::Flag | v1::ChangePolicy::Unspecified => Policy::Flag,
         v1::ChangePolicy::Defer => Policy::Defer,

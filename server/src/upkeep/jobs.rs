@@ -30,6 +30,8 @@ const RETRY_MAX: SignedDuration = SignedDuration::from_hours(1);
 pub enum JobKind {
     /// Signed checkpoints of the audit trail.
     Checkpoint,
+    /// Amendments whose day has come, and first complete backups.
+    Amend,
     /// Copies of the control store.
     ControlCopy,
     /// Snapshots that left the history.
@@ -48,8 +50,9 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every job.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Checkpoint,
+        Self::Amend,
         Self::ControlCopy,
         Self::Expire,
         Self::Mark,
@@ -63,6 +66,7 @@ impl JobKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Checkpoint => "checkpoint",
+            Self::Amend => "amend",
             Self::ControlCopy => "control-copy",
             Self::Expire => "expire",
             Self::Mark => "mark",
