@@ -9,6 +9,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::FlockOperation;
+
 use crate::store::durable;
 use crate::store::error::StoreError;
 use crate::store::health::Health;
@@ -37,6 +39,20 @@ impl CopyName {
     }
 }
 
+/// A copy that is being made; nobody else makes one as long as it lives.
+#[derive(Debug)]
+pub struct Draft {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Draft {
+    /// Where it is made.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// The folder of the copies; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ControlCopies {
@@ -50,22 +66,27 @@ impl ControlCopies {
         Self { health, folder }
     }
 
-    /// Where a copy is made before it has its name. What an earlier attempt left there is removed.
+    /// A place to make a copy at before it has its name. Waits until nobody else makes one: the server and the command may both. What an
+    /// earlier attempt left there is removed.
     ///
     /// # Errors
     /// What the system says.
-    pub fn begin(&self) -> Result<PathBuf, StoreError> {
+    pub fn begin(&self) -> Result<Draft, StoreError> {
         self.health.check()?;
         durable::make_folder(&self.health, &self.folder)?;
+        let failed = |error| StoreError::from_io("lock", self.folder.display(), error);
+        let lock = File::open(&self.folder).map_err(failed)?;
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
         durable::sweep_temporaries(&self.folder)?;
-        Ok(self.folder.join(format!("{}control", durable::TEMPORARY_PREFIX)))
+        Ok(Draft { path: self.folder.join(format!("{}control", durable::TEMPORARY_PREFIX)), _lock: lock })
     }
 
     /// Makes a finished copy durable and gives it its name.
     ///
     /// # Errors
     /// What the system says; a failed fsync makes the store suspect.
-    pub fn publish(&self, temporary: &Path, taken_at_ns: i64) -> Result<CopyName, StoreError> {
+    pub fn publish(&self, draft: &Draft, taken_at_ns: i64) -> Result<CopyName, StoreError> {
+        let temporary = draft.path();
         let failed = |attempt, error| StoreError::from_io(attempt, temporary.display(), error);
         let file = File::open(temporary).map_err(|error| failed("open", error))?;
         let synced = self.health.activity().fsync(|| file.sync_all());
@@ -138,9 +159,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let copies = ControlCopies::new(Arc::new(Health::new(root.path().into(), 0)), root.path().join("control"));
         for taken_at_ns in [20, 3] {
-            let temporary = copies.begin().unwrap();
-            std::fs::write(&temporary, format!("copy {taken_at_ns}")).unwrap();
-            copies.publish(&temporary, taken_at_ns).unwrap();
+            let draft = copies.begin().unwrap();
+            std::fs::write(draft.path(), format!("copy {taken_at_ns}")).unwrap();
+            copies.publish(&draft, taken_at_ns).unwrap();
         }
         let all = copies.list().unwrap();
         assert_eq!(all.iter().map(|name| name.taken_at_ns).collect::<Vec<_>>(), [3, 20]);

@@ -59,9 +59,9 @@ fn run(control: &Path, copies: &ControlCopies, context: &Context<'_>) -> Result<
 /// # Errors
 /// [`CopyError`].
 pub fn make(control: &Path, copies: &ControlCopies, now_ns: i64) -> Result<CopyName, CopyError> {
-    let temporary = copies.begin()?;
-    copy(control, &temporary, now_ns)?;
-    Ok(copies.publish(&temporary, now_ns)?)
+    let draft = copies.begin()?;
+    copy(control, draft.path(), now_ns)?;
+    Ok(copies.publish(&draft, now_ns)?)
 }
 
 /// Puts a copy, the newest if none is named, in the place of a control store that is gone.

@@ -1,5 +1,8 @@
 //! A server in process, with a clock that tests move.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -33,19 +36,35 @@ pub struct TestServer {
 
 impl TestServer {
     pub async fn start() -> Self {
+        Self::start_with(|_| String::new()).await
+    }
+
+    /// With a further part of the configuration, made for the server's folder.
+    pub async fn start_with(extra: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let now_ns = Arc::new(AtomicI64::new(i64::try_from(Timestamp::now().as_nanosecond()).unwrap()));
         let (root, shared) = (folder.path().join("server"), now_ns.clone());
-        let clock = Clock::new(move || Timestamp::from_nanosecond(i128::from(shared.load(Ordering::SeqCst))).unwrap());
-        let environment = Environment { clock, ..Environment::system() };
+        let environment = environment(shared);
         let settings = Settings {
             listen: "127.0.0.1:0".parse().unwrap(),
             names: vec!["localhost".into(), "127.0.0.1".into()],
             location: Location { site: "Lyon".into(), country: "FR".into(), owner: "provider".into() },
         };
         let made = initialize(&root, &settings, "admin", &environment).unwrap();
+        let mut config = OpenOptions::new().append(true).open(root.join("server.toml")).unwrap();
+        config.write_all(extra(&root).as_bytes()).unwrap();
         let running = start(&root, &Config::load(&root).unwrap(), &environment).await.unwrap();
         Self { folder, running, operator_password: made.default_password.to_string(), now_ns }
+    }
+
+    /// Stops it and starts it again on the same folder.
+    pub async fn restart(self) -> Self {
+        let Self { folder, running, operator_password, now_ns } = self;
+        running.stop().await.unwrap();
+        let root = folder.path().join("server");
+        let config = Config::load(&root).unwrap();
+        let running = start(&root, &config, &environment(now_ns.clone())).await.unwrap();
+        Self { folder, running, operator_password, now_ns }
     }
 
     /// Moves the server's clock.
@@ -112,6 +131,11 @@ impl TestServer {
         let login = client.login(identifier, &default).await.unwrap();
         client.with(&login.token).change_password(&default, GOOD_PASSWORD).await.unwrap()
     }
+}
+
+fn environment(now_ns: Arc<AtomicI64>) -> Environment {
+    let now = move || Timestamp::from_nanosecond(i128::from(now_ns.load(Ordering::SeqCst))).unwrap();
+    Environment { clock: Clock::new(now), ..Environment::system() }
 }
 
 /// A connection with a credential.

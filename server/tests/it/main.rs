@@ -5,6 +5,7 @@
 
 mod account;
 mod admin;
+mod alarms;
 mod allowance;
 mod budget;
 mod connection;
@@ -17,6 +18,7 @@ mod hostile;
 mod isolation;
 mod jobs;
 mod line;
+mod mailbox;
 mod malformed;
 mod recovery;
 mod scrubs;
