@@ -38,6 +38,7 @@ fn known_sources(control: &Control, id: &SubscriptionId) -> Result<Vec<KnownSour
             agent: agent.map(|agent| agent.agent),
             scope: agent.map(|agent| agent.scope),
             host: agent.map(|agent| agent.host.clone()).unwrap_or_default(),
+            set_at_ns: set.map(|set| set.changed_at_ns),
         }
     });
     Ok(known.collect())

@@ -48,6 +48,8 @@ pub struct KnownSource {
     pub scope: Option<ScopeId>,
     /// That agent's machine.
     pub host: String,
+    /// When its backup set was last changed, in nanoseconds since 1970; none if it has none.
+    pub set_at_ns: Option<i64>,
 }
 
 /// Asks for the sources of a subscription.

@@ -11,6 +11,7 @@
 //! Invariant: I8 — with `main.rs`, the only home of the environment and of the process's end in the agent.
 
 mod access;
+mod accesses;
 mod args;
 mod backup;
 mod browse;
@@ -29,6 +30,7 @@ mod secret;
 mod service;
 mod setup;
 mod sources;
+mod standing;
 mod status;
 mod stop;
 mod today;
@@ -270,6 +272,7 @@ fn execute(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Setup(args) => setup::run(&args, context),
         Command::Backup(args) => backup::run(&args, context),
         Command::Status => status::run(context),
+        Command::Accesses(args) => accesses::run(&args, context),
         Command::Dates(args) => dates::run(&args, context),
         Command::Ls(args) => browse::ls(&args, context),
         Command::Find(args) => browse::find(&args, context),

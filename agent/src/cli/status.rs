@@ -3,7 +3,6 @@
 //! Invariant: a server that cannot show the newest receipt of this machine is reported, and the exit code says so.
 
 use common::receipt::verify;
-use common::report::DayReport;
 use common::text::Arg;
 use common::text::date::moment;
 use serde::Serialize;
@@ -11,11 +10,14 @@ use serde::Serialize;
 use super::context::Context;
 use super::failure::{CliError, Exit};
 use super::output::{Table, note};
+use super::standing::{Standing, StandingDocument};
+use super::today;
 use crate::remote::account::{DayUse, SubscriptionState, Who};
 use crate::remote::restore::{ListedSnapshot, SourceInfo};
 use crate::remote::sets::SetList;
 use crate::state::identity::Identity;
 use crate::state::receipts::Receipts;
+use crate::state::runs::Runs;
 use crate::state::source_folder;
 
 /// What `--json` prints; bytes are integers, times RFC 3339.
@@ -24,6 +26,12 @@ struct StatusDocument {
     customer: String,
     reference: String,
     state: &'static str,
+    /// Why backups are suspended, while they are.
+    suspension: Option<String>,
+    suspended_until: Option<String>,
+    /// Maintenance under way, or the next announced one.
+    maintenance_from: Option<String>,
+    maintenance_until: Option<String>,
     location: String,
     agent: String,
     sources: Vec<SourceDocument>,
@@ -42,12 +50,16 @@ struct SourceDocument {
     plain_bytes: u64,
     verified_at: Option<String>,
     rolled_back: bool,
+    #[serde(flatten)]
+    standing: StandingDocument,
 }
 
 /// A source with what the server and this machine know of it.
 struct SourceRow {
     info: SourceInfo,
     paths: Vec<String>,
+    schedule: Option<String>,
+    runs: Option<Runs>,
     newest: Option<ListedSnapshot>,
     /// This machine holds a receipt that the server's newest snapshot does not reach.
     rolled_back: bool,
@@ -63,9 +75,12 @@ pub fn run(context: &Context) -> Result<Exit, CliError> {
     for info in context.wait(remote.sources())? {
         let newest = context.wait(remote.snapshots(Some(&info.source), None, 1))?.snapshots.into_iter().next();
         let rolled_back = is_rolled_back(&identity, &info, newest.as_ref(), context)?;
-        rows.push(SourceRow { paths: paths(&sets, &info), info, newest, rolled_back });
+        let own = sets.sets.iter().find(|set| set.source == info.source && set.agent == identity.agent);
+        let schedule = own.map(|set| set.schedule.clone());
+        let runs = Runs::load(&source_folder(&context.state, &info.source))?;
+        rows.push(SourceRow { paths: paths(&sets, &info), schedule, runs, info, newest, rolled_back });
     }
-    let document = document(&who, &rows, &identity.agent.to_string());
+    let document = document(&who, &rows, &identity.agent.to_string(), context);
     context.output.answer(&document, || text(&who, &rows, context))?;
     if rows.iter().any(|row| row.rolled_back) {
         note(&context.output.texts.say("backup-rolled-back"));
@@ -100,12 +115,23 @@ fn paths(sets: &SetList, info: &SourceInfo) -> Vec<String> {
     set.map_or_else(Vec::new, |set| set.files.paths.iter().map(|path| path.display().to_string()).collect())
 }
 
-fn document(who: &Who, rows: &[SourceRow], agent: &str) -> StatusDocument {
+impl SourceRow {
+    fn standing(&self, context: &Context) -> Standing<'_> {
+        let Self { info, schedule, runs, .. } = self;
+        Standing { info, schedule: schedule.as_deref(), runs: runs.as_ref(), now: context.now() }
+    }
+}
+
+fn document(who: &Who, rows: &[SourceRow], agent: &str, context: &Context) -> StatusDocument {
     let time = |ns: i64| moment(ns).to_string();
     StatusDocument {
         customer: who.customer.clone(),
         reference: who.reference.clone(),
         state: state(who.state),
+        suspension: who.suspension.clone(),
+        suspended_until: who.suspended_until_ns.map(time),
+        maintenance_from: who.maintenance_ns.map(|(from, _)| time(from)),
+        maintenance_until: who.maintenance_ns.and_then(|(_, until)| until).map(time),
         location: format!("{}, {}", who.location.site, who.location.country),
         agent: agent.to_owned(),
         sources: rows
@@ -121,6 +147,7 @@ fn document(who: &Who, rows: &[SourceRow], agent: &str) -> StatusDocument {
                 plain_bytes: row.info.latest_plain_bytes,
                 verified_at: row.info.verified_at_ns.map(time),
                 rolled_back: row.rolled_back,
+                standing: row.standing(context).document(),
             })
             .collect(),
         today: who.today.clone(),
@@ -152,18 +179,25 @@ fn text(who: &Who, rows: &[SourceRow], context: &Context) -> String {
         ]);
     }
     let body = if rows.is_empty() { format!("{}\n", texts.say("status-no-source")) } else { table.text() };
-    let day = DayReport { changed_bytes: who.today.changed_bytes, allowed_bytes: who.today.allowed_bytes };
-    let volume = [
-        ("used", Arg::from(texts.size(who.today.used_bytes))),
-        ("contracted", texts.size(who.today.contracted_bytes).into()),
-        ("share", texts.percent(who.today.used_bytes, who.today.contracted_bytes).into()),
-    ];
-    format!(
-        "{}\n\n{body}\n{}\n{}\n",
-        texts.say_with("status-head", &head),
-        texts.say_with("status-volume", &volume),
-        day.sentence(texts)
-    )
+    let standings = rows.iter().map(|row| row.standing(context).line(texts));
+    let said: Vec<String> =
+        closed(who, context).into_iter().chain(standings).chain(today::sentences(&who.today, texts)).collect();
+    format!("{}\n\n{body}\n{}\n", texts.say_with("status-head", &head), said.join("\n"))
+}
+
+/// Suspension, and maintenance under way or announced.
+fn closed(who: &Who, context: &Context) -> Vec<String> {
+    let (texts, now) = (context.output.texts, context.now());
+    let date = |ns: Option<i64>| ns.map_or_else(|| "none".to_owned(), |ns| texts.date_and_relative(moment(ns), now));
+    let suspension = who.suspension.as_deref().map(|reason| {
+        let args = [("reason", Arg::from(reason)), ("until", date(who.suspended_until_ns).into())];
+        texts.say_with("status-suspended", &args)
+    });
+    let maintenance = who.maintenance_ns.map(|(from, until)| {
+        let args = [("from", Arg::from(date(Some(from)))), ("until", date(until).into())];
+        texts.say_with("status-maintenance", &args)
+    });
+    suspension.into_iter().chain(maintenance).collect()
 }
 
 /// What the newest receipt is called everywhere: BLAKE3 of its exact bytes, as the next receipt names it.

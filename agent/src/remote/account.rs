@@ -170,6 +170,40 @@ pub struct Who {
     pub can_restore: bool,
     /// Today's account.
     pub today: DayUse,
+    /// Why backups are suspended, while they are, in a stable English word.
+    pub suspension: Option<String>,
+    /// Until when, in nanoseconds since 1970, if that is known.
+    pub suspended_until_ns: Option<i64>,
+    /// Maintenance under way, or the next announced one: its beginning, and its end if that is known.
+    pub maintenance_ns: Option<(i64, Option<i64>)>,
+}
+
+/// Something that an operator of the provider did to the subscription, reads included.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct OperatorAccess {
+    /// When, in nanoseconds since 1970.
+    #[serde(skip)]
+    pub at_ns: i64,
+    /// Who.
+    pub operator: String,
+    /// A stable English word.
+    pub action: String,
+    /// What was read or changed.
+    pub object: String,
+    /// `done`, or the name of an error.
+    pub result: String,
+}
+
+/// Something that the provider told through the service.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Notice {
+    /// When, in nanoseconds since 1970.
+    #[serde(skip)]
+    pub at_ns: i64,
+    /// A stable English word.
+    pub kind: String,
+    /// The provider's words.
+    pub detail: String,
 }
 
 /// What anyone may know of the server.
@@ -293,7 +327,29 @@ impl Remote {
             location: place(reply.location),
             can_restore: reply.can_restore,
             today: day_use(reply.today.unwrap_or_default()),
+            suspension: Some(reply.suspension).filter(|reason| !reason.is_empty()),
+            suspended_until_ns: some_time(reply.suspended_until_ns),
+            maintenance_ns: some_time(reply.maintenance_from_ns)
+                .map(|from| (from, some_time(reply.maintenance_until_ns))),
         })
+    }
+
+    /// What operators of the provider did to the subscription since a moment, and what the provider told; newest first.
+    ///
+    /// # Errors
+    /// Any [`RemoteError`].
+    pub async fn operator_accesses(&self, from_ns: i64) -> Result<(Vec<OperatorAccess>, Vec<Notice>), RemoteError> {
+        let request = v1::OperatorAccessesRequest { from_ns, limit: 0 };
+        let reply = unary(self.account().operator_accesses(self.request(request))).await?;
+        let access = |access: v1::OperatorAccess| OperatorAccess {
+            at_ns: access.at_ns,
+            operator: access.operator,
+            action: access.action,
+            object: access.object,
+            result: access.result,
+        };
+        let notice = |notice: v1::Notice| Notice { at_ns: notice.at_ns, kind: notice.kind, detail: notice.detail };
+        Ok((reply.accesses.into_iter().map(access).collect(), reply.notices.into_iter().map(notice).collect()))
     }
 
     /// What anyone may know of the server.
@@ -355,6 +411,10 @@ pub(super) fn day_use(day: v1::DayUse) -> DayUse {
 pub(super) fn place(location: Option<v1::Location>) -> Place {
     let location = location.unwrap_or_default();
     Place { site: location.site, country: location.country, owner: location.owner }
+}
+
+fn some_time(ns: i64) -> Option<i64> {
+    (ns != 0).then_some(ns)
 }
 
 fn state(state: v1::SubscriptionState) -> SubscriptionState {

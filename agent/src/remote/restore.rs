@@ -47,6 +47,10 @@ pub struct SourceInfo {
     pub latest_plain_bytes: u64,
     /// When a key holder last verified or restored one, nanoseconds since 1970.
     pub verified_at_ns: Option<i64>,
+    /// When the newest complete one was received, nanoseconds since 1970.
+    pub complete_at_ns: Option<i64>,
+    /// Since when the source is late, nanoseconds since 1970.
+    pub late_since_ns: Option<i64>,
 }
 
 /// A civil day that has snapshots.
@@ -294,6 +298,8 @@ fn source_info(source: v1::Source) -> Result<SourceInfo, RemoteError> {
         oldest_at_ns: time(source.oldest_at_ns),
         latest_plain_bytes: source.latest_plain_bytes,
         verified_at_ns: time(source.verified_at_ns),
+        complete_at_ns: time(source.complete_at_ns),
+        late_since_ns: time(source.late_since_ns),
     })
 }
 

@@ -35,10 +35,13 @@ impl Backoff {
         if !error.is_transient() || self.attempts >= RETRY_ATTEMPTS_MAX {
             return None;
         }
-        self.attempts += 1;
-        let own_ms = self.draw();
         let asked_ms = error.retry_after_s().map_or(0, |seconds| seconds.saturating_mul(1_000));
-        Some(Duration::from_millis(own_ms.max(asked_ms).min(RETRY_MS_MAX)))
+        // Whoever is asked to come back later than that ends, and comes back.
+        if asked_ms > RETRY_MS_MAX {
+            return None;
+        }
+        self.attempts += 1;
+        Some(Duration::from_millis(self.draw().max(asked_ms)))
     }
 
     fn draw(&mut self) -> u64 {
@@ -109,7 +112,7 @@ mod tests {
         let overloaded = Failure::new(ErrorCode::Overloaded).with("retry_s", 20);
         assert_eq!(backoff.after(&RemoteError::Refused(overloaded)), Some(Duration::from_secs(20)));
         let maintenance = Failure::new(ErrorCode::Maintenance).with("retry_s", u64::MAX);
-        assert_eq!(backoff.after(&RemoteError::Refused(maintenance)), Some(Duration::from_millis(RETRY_MS_MAX)));
+        assert_eq!(backoff.after(&RemoteError::Refused(maintenance)), None, "longer than a call waits");
     }
 
     #[test]

@@ -24,3 +24,48 @@ today-refused = { $refusal } { $protected } in this backup; { PLURAL($files) ->
     [many] { $files } files are not
    *[other] { $files } files are not
 } in it as of today ({ $bytes }).
+
+standing = { $source }: { $text }
+standing-complete = Last complete backup: { $date }.
+standing-never = No complete backup yet.
+standing-late = LATE since { $date }: check that the service runs and that this machine reaches the server.
+standing-running = Backup at work since { $date }.
+standing-next = Next: { $date }.
+standing-stopped = There is a schedule, but the service does not run: "dobaas service install" installs it.
+standing-unscheduled = No schedule: "dobaas sources set --schedule" gives one.
+standing-last = Last run ({ $date }): { $result }.
+standing-failures = Last run ({ $date }): { $result }, { $failures } failures in a row.
+run-result-complete = complete
+run-result-partial = incomplete, some files could not be read
+run-result-deferred = a part waits for another day, the contract allowed no more change
+run-result-refused = the contract refused a part of the data
+run-result-failed = failed
+run-result-busy = another backup of the same source was at work
+run-result-maintenance = put off, the server was under maintenance
+run-result-suspended = no backup, the subscription is suspended
+run-result-interrupted = interrupted, it will go on
+status-suspended = Subscription suspended ({ $reason ->
+    [unpaid] unpaid bills
+    [security] security
+    [authority_request] request of an authority
+   *[other] another reason
+}){ $until ->
+    [none] {""}
+   *[other] {" "}until { $until }
+}: no new backup is accepted, nothing is deleted. The agent asks again by itself.
+status-maintenance = Maintenance announced from { $from }{ $until ->
+    [none] {""}
+   *[other] {" "}to { $until }
+}: backups are put off by that time, and it counts as no failure.
+
+accesses-head = { PLURAL($count) ->
+    [one] { $count } access of operators
+   *[other] { $count } accesses of operators
+} to your subscription in { $days } days.
+accesses-date = At
+accesses-operator = Operator
+accesses-action = Operation
+accesses-object = On what
+accesses-result = Result
+accesses-notice = Notice
+accesses-detail = Detail

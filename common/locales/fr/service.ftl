@@ -24,3 +24,48 @@ today-refused = { $refusal } { $protected } dans cette sauvegarde ; { PLURAL($fi
     [many] { $files } de fichiers n'y sont
    *[other] { $files } fichiers n'y sont
 } pas dans sa version d'aujourd'hui ({ $bytes }).
+
+standing = { $source } : { $text }
+standing-complete = Dernière sauvegarde complète : { $date }.
+standing-never = Pas encore de sauvegarde complète.
+standing-late = EN RETARD depuis le { $date } : vérifiez que le service tourne et que cette machine joint le serveur.
+standing-running = Sauvegarde en cours depuis le { $date }.
+standing-next = Prochaine : { $date }.
+standing-stopped = Un horaire est prévu, mais le service ne tourne pas : « dobaas service install » l'installe.
+standing-unscheduled = Aucun horaire : « dobaas sources set --schedule » en donne un.
+standing-last = Dernière exécution ({ $date }) : { $result }.
+standing-failures = Dernière exécution ({ $date }) : { $result }, { $failures } échecs de suite.
+run-result-complete = complète
+run-result-partial = incomplète, certains fichiers n'ont pas pu être lus
+run-result-deferred = une partie attend un autre jour, le contrat ne permettait pas plus de changements
+run-result-refused = le contrat a refusé une partie des données
+run-result-failed = échec
+run-result-busy = une autre sauvegarde de la même source était en cours
+run-result-maintenance = reportée, le serveur était en maintenance
+run-result-suspended = pas de sauvegarde, l'abonnement est suspendu
+run-result-interrupted = interrompue, elle reprendra
+status-suspended = Abonnement suspendu ({ $reason ->
+    [unpaid] factures impayées
+    [security] sécurité
+    [authority_request] demande d'une autorité
+   *[other] autre motif
+}){ $until ->
+    [none] {""}
+   *[other] {" "}jusqu'au { $until }
+} : aucune nouvelle sauvegarde n'est acceptée, rien n'est supprimé. L'agent redemande de lui-même.
+status-maintenance = Maintenance annoncée du { $from }{ $until ->
+    [none] {""}
+   *[other] {" "}au { $until }
+} : les sauvegardes sont reportées de ce temps, sans compter comme des échecs.
+
+accesses-head = { PLURAL($count) ->
+    [one] { $count } accès d'opérateur
+   *[other] { $count } accès d'opérateurs
+} à votre abonnement depuis { $days } jours.
+accesses-date = Le
+accesses-operator = Opérateur
+accesses-action = Opération
+accesses-object = Sur quoi
+accesses-result = Résultat
+accesses-notice = Information
+accesses-detail = Détail

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 /// Keys that are put together at run time; each family has a test of its own where it is used.
-const FAMILIES: [&str; 13] = [
+const FAMILIES: [&str; 14] = [
     "admin-head-",
     "approval-kind-",
     "approval-state-",
@@ -16,6 +16,7 @@ const FAMILIES: [&str; 13] = [
     "key-mode-",
     "problem-",
     "role-",
+    "run-result-",
     "server-head-",
     "skip-reason-",
     "source-kind-",

@@ -4,6 +4,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::terms::{State, Terms};
+
 /// How often a source is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
@@ -28,6 +30,39 @@ impl Due {
     }
 }
 
+impl Terms {
+    /// Since when a source is late whose last complete snapshot, or else whose backup set, is of `reference`; `None` if it is not.
+    /// Suspension and maintenance stop the clock, and a subscription that takes no backups is not late.
+    pub fn late_since(&self, reference: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        if self.state(now) != State::Active {
+            return None;
+        }
+        let suspensions = self.suspensions.iter().map(|window| (window.from, window.until));
+        let maintenance = self.maintenance.iter().map(|window| (window.from, window.until));
+        let paused = paused(suspensions.chain(maintenance), reference, now);
+        self.due().late_since(reference, paused, now)
+    }
+}
+
+/// How long at least one of the windows stood between two moments.
+fn paused(
+    windows: impl Iterator<Item = (Timestamp, Option<Timestamp>)>,
+    from: Timestamp,
+    until: Timestamp,
+) -> SignedDuration {
+    let mut windows: Vec<_> = windows.map(|(start, end)| (start.max(from), end.unwrap_or(until).min(until))).collect();
+    windows.sort_unstable();
+    let (mut sum, mut reached) = (SignedDuration::ZERO, from);
+    for (start, end) in windows {
+        let start = start.max(reached);
+        if end > start {
+            sum += end.duration_since(start);
+            reached = end;
+        }
+    }
+    sum
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +79,18 @@ mod tests {
         ] {
             assert_eq!(Due::default().late_since(last, paused, now.parse().unwrap()).is_some(), late, "{now}");
         }
+    }
+
+    #[test]
+    fn windows_that_overlap_pause_once() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (from, until) = (at("2026-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"));
+        let windows = [
+            (at("2026-11-21T00:00:00Z"), Some(at("2026-11-22T02:00:00Z"))),
+            (at("2026-11-22T01:00:00Z"), Some(at("2026-11-22T03:00:00Z"))),
+            (at("2026-11-22T22:00:00Z"), None),
+        ];
+        assert_eq!(paused(windows.into_iter(), from, until), SignedDuration::from_hours(5));
+        assert_eq!(paused([].into_iter(), from, until), SignedDuration::ZERO);
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use common::id::{AgentId, ScopeId, SubscriptionId};
 use common::limits::{AUDIT_ROWS_MAX, LOGIN_TOKEN_S};
+use jiff::Timestamp;
 use proto::code::{ErrorCode, Failure};
 use proto::v1;
 use tonic::{Request, Response, Status};
@@ -254,6 +255,7 @@ impl AccountService {
             today: Some(self.today(id).await?),
             ..v1::WhoamiReply::default()
         };
+        self.add_windows(id, &mut reply).await?;
         match principal {
             Principal::Person { identifier, role, .. } => {
                 reply.identifier = identifier;
@@ -272,6 +274,24 @@ impl AccountService {
 }
 
 impl AccountService {
+    /// What closes backups now, and the maintenance that is under way or announced.
+    async fn add_windows(&self, id: SubscriptionId, reply: &mut v1::WhoamiReply) -> Result<(), Failure> {
+        let subscriptions = self.subscriptions.clone();
+        let terms = caller::blocking(move || subscriptions.terms(&id).map_err(|error| session_failure(&error))).await?;
+        let now = self.subscriptions.settings().clock.now();
+        let nanoseconds = |at: Timestamp| i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX);
+        if let Some(window) = terms.openness(now).suspended {
+            reply.suspension = window.reason.name().to_owned();
+            reply.suspended_until_ns = window.until.map_or(0, nanoseconds);
+        }
+        let ahead = terms.maintenance.iter().filter(|window| window.until.is_none_or(|until| now < until));
+        if let Some(window) = ahead.min_by_key(|window| window.from) {
+            reply.maintenance_from_ns = nanoseconds(window.from);
+            reply.maintenance_until_ns = window.until.map_or(0, nanoseconds);
+        }
+        Ok(())
+    }
+
     async fn today(&self, id: SubscriptionId) -> Result<v1::DayUse, Failure> {
         let subscriptions = self.subscriptions.clone();
         caller::blocking(move || {

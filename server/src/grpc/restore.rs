@@ -9,6 +9,8 @@ use std::sync::Arc;
 use common::id::{ScopeId, SourceId, SubscriptionId};
 use common::limits::MESSAGE_TARGET_BYTES;
 use common::snapshot::StoredSnapshot;
+use common::text::date::moment;
+use jiff::Timestamp;
 use proto::code::{ErrorCode, Failure};
 use proto::v1;
 use proto::v1::restore_server::Restore;
@@ -98,8 +100,21 @@ impl Restore for RestoreService {
         let reader = reader(&request)?;
         self.with(reader.subscription, move |subscriptions, open| {
             let known = (subscriptions.settings().sources)(&reader.subscription)?;
-            let statistics = open.read(|catalog| Ok(catalog.source_statistics()?))?;
-            let sources = merge_sources(known, statistics).into_iter();
+            let (statistics, totals) =
+                open.read(|catalog| Ok((catalog.source_statistics()?, catalog.source_totals()?)))?;
+            let (terms, now) = (subscriptions.terms(&reader.subscription)?, subscriptions.settings().clock.now());
+            let lateness = known.iter().map(|known| {
+                let complete_at_ns = totals.get(&known.source).and_then(|totals| totals.complete_at_ns);
+                let since = complete_at_ns.or(known.set_at_ns).and_then(|at| terms.late_since(moment(at), now));
+                (known.source, (complete_at_ns.unwrap_or(0), since.map_or(0, nanoseconds)))
+            });
+            let lateness: BTreeMap<SourceId, (i64, i64)> = lateness.collect();
+            let mut sources = merge_sources(known, statistics);
+            for source in &mut sources {
+                let found = SourceId::try_from(&source.source[..]).ok().and_then(|id| lateness.get(&id));
+                (source.complete_at_ns, source.late_since_ns) = found.copied().unwrap_or_default();
+            }
+            let sources = sources.into_iter();
             let visible = |source: &v1::Source| reader.scope.is_none_or(|scope| source.scope == scope.as_bytes()[..]);
             Ok(v1::SourcesReply { sources: sources.filter(visible).collect() })
         })
@@ -272,6 +287,10 @@ fn merge_sources(known: Vec<KnownSource>, statistics: Vec<SourceStatistics>) -> 
         source.verified_at_ns = found.verified_at_ns;
     }
     sources
+}
+
+fn nanoseconds(at: Timestamp) -> i64 {
+    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 fn known_source(known: KnownSource) -> v1::Source {

@@ -11,7 +11,6 @@ use jiff::Timestamp;
 
 use crate::catalog::totals::{PackTotals, SourceTotals};
 use crate::contract::quota::Level;
-use crate::contract::service::Window;
 use crate::contract::terms::{State, Terms};
 use crate::control::alarms::ChannelState;
 use crate::control::upkeep::JobRecord;
@@ -118,33 +117,9 @@ impl SubscriptionLook {
     pub fn late_since(&self, source: &SourceLook, now: Timestamp) -> Option<Timestamp> {
         let complete = source.totals.complete_at_ns.map(common::text::date::moment);
         let reference = complete.or(source.set_at)?;
-        if self.stored.is_none() || self.state(now) != State::Active {
-            return None;
-        }
-        let suspensions = self.terms.suspensions.iter().map(|window| (window.from, window.until));
-        let maintenance = self.terms.maintenance.iter().map(|window: &Window<()>| (window.from, window.until));
-        let paused = paused(suspensions.chain(maintenance), reference, now);
-        self.terms.due().late_since(reference, paused, now)
+        self.stored.as_ref()?;
+        self.terms.late_since(reference, now)
     }
-}
-
-/// How long at least one of the windows stood between two moments.
-fn paused(
-    windows: impl Iterator<Item = (Timestamp, Option<Timestamp>)>,
-    from: Timestamp,
-    until: Timestamp,
-) -> jiff::SignedDuration {
-    let mut windows: Vec<_> = windows.map(|(start, end)| (start.max(from), end.unwrap_or(until).min(until))).collect();
-    windows.sort_unstable();
-    let (mut sum, mut reached) = (jiff::SignedDuration::ZERO, from);
-    for (start, end) in windows {
-        let start = start.max(reached);
-        if end > start {
-            sum += end.duration_since(start);
-            reached = end;
-        }
-    }
-    sum
 }
 
 /// Reads the subscriptions.
@@ -247,23 +222,5 @@ fn day(usage: &Usage) -> DayLook {
         baseline_bytes: usage.baseline_bytes,
         level: usage.today.level(),
         days_over: u64::from(usage.outlook.days_over),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_that_overlap_pause_once() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let (from, until) = (at("2026-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"));
-        let windows = [
-            (at("2026-11-21T00:00:00Z"), Some(at("2026-11-22T02:00:00Z"))),
-            (at("2026-11-22T01:00:00Z"), Some(at("2026-11-22T03:00:00Z"))),
-            (at("2026-11-22T22:00:00Z"), None),
-        ];
-        assert_eq!(paused(windows.into_iter(), from, until), jiff::SignedDuration::from_hours(5));
-        assert_eq!(paused([].into_iter(), from, until), jiff::SignedDuration::ZERO);
     }
 }

@@ -58,6 +58,8 @@ pub enum Command {
     Backup(BackupArgs),
     #[command(visible_alias = "etat")]
     Status,
+    #[command(visible_alias = "acces")]
+    Accesses(Box<AccessesArgs>),
     Dates(Box<DatesArgs>),
     Ls(Box<LsArgs>),
     Find(Box<FindArgs>),
@@ -108,6 +110,17 @@ pub struct SetupArgs {
 #[derive(Args)]
 pub struct BackupArgs {
     pub source: Option<String>,
+}
+
+/// Whose accesses, and since when.
+#[derive(Args)]
+pub struct AccessesArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub person: PersonArgs,
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub days: u16,
 }
 
 /// Where the server is.
@@ -292,6 +305,7 @@ mod tests {
             ("etat", "status"),
             ("restaurer", "restore"),
             ("verifier", "verify"),
+            ("acces", "accesses"),
         ] {
             let command = Cli::command();
             assert_eq!(command.find_subcommand(french).map(clap::Command::get_name), Some(english));
