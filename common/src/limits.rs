@@ -193,6 +193,14 @@ pub const SESSION_EXPIRY_S: i64 = 86_400;
 pub const SESSION_CHECK_MS: u64 = 600_000;
 /// Pause between two searches for upkeep jobs that are due, in milliseconds.
 pub const UPKEEP_CHECK_MS: u64 = 60_000;
+/// Time that garbage stays in trash, in seconds.
+pub const TRASH_GRACE_S: i64 = 7 * 86_400;
+/// Time that an empty pack stays, in seconds: who planned to read from it still does.
+pub const EMPTIED_PACK_S: i64 = 3_600;
+/// Largest tombstone, in bytes.
+pub const TOMBSTONE_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
+/// Most frames that compaction moves into one pack: one transaction of the writer.
+pub const COMPACT_FRAMES_MAX: usize = 16_384;
 /// Upkeep jobs at once, of different subscriptions.
 pub const UPKEEP_JOBS_MAX: usize = 2;
 /// Shortest bound of a data chunk where a day allows little change, in bytes.

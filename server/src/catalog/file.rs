@@ -124,6 +124,22 @@ impl Catalog {
         self.meta("received_at_ns")
     }
 
+    /// Runs of upkeep that might have removed something; the control store counts them too. Below zero after a rebuild.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn upkeep_runs(&self) -> Result<i64, CatalogError> {
+        self.meta("upkeep_runs")
+    }
+
+    /// Sets the number of runs.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn set_upkeep_runs(&self, runs: i64) -> Result<(), CatalogError> {
+        self.set_meta("upkeep_runs", runs)
+    }
+
     pub(in crate::catalog) fn set_meta(&self, name: &str, value: i64) -> Result<(), CatalogError> {
         self.connection.prepare_cached("UPDATE meta SET value = ?2 WHERE name = ?1")?.execute((name, value))?;
         Ok(())

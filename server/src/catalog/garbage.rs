@@ -218,6 +218,16 @@ impl Catalog {
         Ok(uses)
     }
 
+    /// Bytes of the frames of these chunks.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn frame_bytes_of(&self, rows: &RoaringBitmap) -> Result<u64, CatalogError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT coalesce(sum(frame_bytes), 0) FROM chunks WHERE row = ?1")?;
+        rows.iter().try_fold(0, |sum, row| Ok(sum + count(statement.query_row([row], |row| row.get(0))?)))
+    }
+
     /// The rows of the sessions that sealed the frames of a pack.
     ///
     /// # Errors

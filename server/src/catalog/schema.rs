@@ -18,7 +18,7 @@ CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO meta VALUES ('closure_epoch', 1), ('received_at_ns', 0);
+INSERT INTO meta VALUES ('closure_epoch', 1), ('received_at_ns', 0), ('upkeep_runs', 0);
 
 CREATE TABLE scopes (
     row INTEGER PRIMARY KEY,

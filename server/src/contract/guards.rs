@@ -38,6 +38,24 @@ pub enum Stop {
     ReadFailed,
 }
 
+impl Stop {
+    /// The word of each.
+    pub const WORDS: [&str; 6] = ["clock_forward", "clock_back", "downtime", "rebuilt", "too_many", "read_failed"];
+
+    /// The word that stands for it in records, answers and metrics.
+    pub const fn word(self) -> &'static str {
+        let [forward, back, downtime, rebuilt, too_many, read_failed] = Self::WORDS;
+        match self {
+            Self::ClockForward => forward,
+            Self::ClockBack => back,
+            Self::Downtime => downtime,
+            Self::Rebuilt => rebuilt,
+            Self::TooMany { .. } => too_many,
+            Self::ReadFailed => read_failed,
+        }
+    }
+}
+
 /// The clock as pruning sees it: never before what was already seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HighWater {

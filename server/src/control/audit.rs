@@ -95,6 +95,8 @@ pub enum Action {
     AcceptRestored,
     /// A test message was sent through every alarm channel.
     TestAlarms,
+    /// Pruning that stood still goes on.
+    AllowPruning,
 }
 
 impl Action {
@@ -136,6 +138,7 @@ impl Action {
             Self::ResumeUpkeep => "resume_upkeep",
             Self::AcceptRestored => "accept_restored",
             Self::TestAlarms => "test_alarms",
+            Self::AllowPruning => "allow_pruning",
         }
     }
 }

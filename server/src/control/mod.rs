@@ -16,6 +16,7 @@ pub mod copy;
 pub mod customers;
 pub mod logins;
 pub mod notices;
+pub mod pruning;
 mod schema;
 pub mod sets;
 pub mod subscriptions;

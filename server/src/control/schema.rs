@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{ControlError, alarms, amendments, approvals, copy, notices, upkeep, windows};
+use super::{ControlError, alarms, amendments, approvals, copy, notices, pruning, upkeep, windows};
 
 /// Marks the file as a control store ("DBct").
 const APPLICATION_ID: i64 = 0x4442_6374;
@@ -18,6 +18,7 @@ const VERSIONS: [&[&str]; 1] = [&[
     amendments::TABLES,
     copy::TABLES,
     notices::TABLES,
+    pruning::TABLES,
     upkeep::TABLES,
     windows::TABLES,
 ]];

@@ -6,6 +6,7 @@
 //! Invariant: I11 — an absent chunk, one of another scope and one that the caller may not see look the same.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 
 use bytes::Bytes;
 use common::id::{ChunkId, PackId, ScopeId, SessionId};
@@ -69,6 +70,21 @@ impl Subscription {
         right: Right,
         mut sink: impl FnMut(Fetched) -> bool,
     ) -> Result<(), SessionError> {
+        let mut moved = Vec::new();
+        if self.fetch_found((scope, ids, right), &mut sink, Some(&mut moved))? && !moved.is_empty() {
+            // Compaction copied them since they were located, and removed the old pack: they are located again, once.
+            self.fetch_found((scope, &moved, right), &mut sink, None)?;
+        }
+        Ok(())
+    }
+
+    /// Fetches once; false if the sink had enough. Chunks of packs that are gone are put into `moved`, if it is there.
+    fn fetch_found(
+        &self,
+        (scope, ids, right): (&ScopeId, &[ChunkId], Right),
+        sink: &mut dyn FnMut(Fetched) -> bool,
+        mut moved: Option<&mut Vec<ChunkId>>,
+    ) -> Result<bool, SessionError> {
         let mut packs: BTreeMap<(Option<PackId>, u32), Vec<Wanted>> = BTreeMap::new();
         for id in ids {
             match self.locate(scope, id, right)? {
@@ -78,18 +94,31 @@ impl Subscription {
                 }
                 Err(why) => {
                     if !sink(Fetched::Unavailable(*id, why)) {
-                        return Ok(());
+                        return Ok(false);
                     }
                 }
             }
         }
         for ((name, pack), mut wanted) in packs {
             wanted.sort_unstable_by_key(|wanted| wanted.location.range.offset);
-            if !self.fetch_pack(name, pack, &wanted, &mut sink)? {
-                return Ok(());
+            let file = self.pack_file(name)?;
+            if let (Some(moved), None, Some(_)) = (&mut moved, &file, name) {
+                moved.extend(wanted.iter().map(|wanted| wanted.id));
+            } else if !self.fetch_pack((name, pack, file), &wanted, sink)? {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// The file of a pack; none while it is staging, or if it is gone.
+    fn pack_file(&self, name: Option<PackId>) -> Result<Option<File>, SessionError> {
+        // What is still in staging was never committed: nobody restores it, and the agent that sent it still has it.
+        let file = name.map(|name| self.shared().objects.file(&self.shared().subscription, &ObjectName::Pack(name)));
+        match file.transpose() {
+            Err(StoreError::NotFound(_)) => Ok(None),
+            file => Ok(file?),
+        }
     }
 
     fn locate(
@@ -115,18 +144,10 @@ impl Subscription {
 
     fn fetch_pack(
         &self,
-        name: Option<PackId>,
-        pack: u32,
+        (name, pack, file): (Option<PackId>, u32, Option<File>),
         wanted: &[Wanted],
-        sink: &mut impl FnMut(Fetched) -> bool,
+        sink: &mut dyn FnMut(Fetched) -> bool,
     ) -> Result<bool, SessionError> {
-        // What is still in staging was never committed: nobody restores it, and the agent that sent it still has it.
-        let file = name.map(|name| self.shared().objects.file(&self.shared().subscription, &ObjectName::Pack(name)));
-        let file = match file.transpose() {
-            Ok(file) => file,
-            Err(StoreError::NotFound(_)) => None,
-            Err(error) => return Err(error.into()),
-        };
         let why = if name.is_some() { Unavailable::Damaged } else { Unavailable::NotFound };
         let ranges: Vec<FrameRange> = wanted.iter().map(|wanted| wanted.location.range).collect();
         let mut damaged = name.is_some() && file.is_none();
@@ -151,7 +172,8 @@ impl Subscription {
         Ok(true)
     }
 
-    fn suspect_pack(&self, row: u32) -> Result<(), SessionError> {
+    /// Notes that a pack did not read back well: the next scrub begins with it.
+    pub(crate) fn suspect_pack(&self, row: u32) -> Result<(), SessionError> {
         tracing::error!(subscription = %self.shared().subscription, pack = row, "a pack does not read back as written");
         self.writer().run(move |writer| {
             let known = writer.catalog.pack(row)?;

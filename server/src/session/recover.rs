@@ -11,6 +11,9 @@
 //! 5. *Snapshot object durable, row missing.* All packs of its closure were published before it, all rows committed before them:
 //!    its closure is whole, and the commit's transaction is run now.
 //! 6. *Row committed, receipt not sent.* The agent commits again and gets it.
+//! 7. *Tombstone durable, snapshot object gone, row still live.* The row is told. With the object still there, the next run goes on.
+//! 8. *Empty pack gone, its row not.* The row goes: nothing points to it. *A copy of compaction published, not swapped in.* It is an
+//!    empty pack, and goes as one.
 //!
 //! Anything else (a pack or a snapshot that the catalog cannot explain) means that the catalog is older than the store, for
 //! example restored from a copy. Then nothing is removed and nothing is written: `rebuild` is asked for (P6).
@@ -43,7 +46,7 @@ use crate::store::durable;
 use crate::store::error::StoreError;
 use crate::store::name::{Folder, ObjectName};
 use crate::store::packer::{OpenPack, discard};
-use crate::upkeep::facts;
+use crate::upkeep::{facts, tombstone};
 
 /// Takes up a subscription whose catalog exists, and gives its writer.
 ///
@@ -54,6 +57,7 @@ pub fn recover(parts: SharedParts, catalog: Catalog, random: Random) -> Result<W
     parts.objects.sweep_temporaries(&parts.subscription)?;
     recovery.packs()?;
     recovery.snapshots()?;
+    recovery.expiries()?;
     recovery.leftovers()?;
     recovery.facts()?;
     let reader = Catalog::open_reader(&parts.catalog_file)?;
@@ -84,6 +88,11 @@ impl Recovery<'_> {
         for row in &rows {
             match row.name {
                 None => self.staging_pack(row, &mut unknown)?,
+                Some(name) if row.state == PackState::Arriving => self.arriving(row, stored.contains(&name))?,
+                // Nothing points to it: it was removed, and its row is what the crash left.
+                Some(name) if row.emptied_at_ns != 0 && !stored.contains(&name) => {
+                    self.catalog.atomically(|catalog| catalog.forget_emptied(row.row))?;
+                }
                 Some(name) if row.state != PackState::Lost && !stored.contains(&name) => self.lost(row)?,
                 Some(_) => {}
             }
@@ -147,6 +156,29 @@ impl Recovery<'_> {
             return Ok(None);
         }
         Ok(PackHeader::parse(&header).ok().map(|header| header.salt))
+    }
+
+    /// A copy that compaction made and did not swap in: it goes as a pack that nothing points to.
+    fn arriving(&self, row: &PackFacts, stored: bool) -> Result<(), SessionError> {
+        Ok(self.catalog.atomically(|catalog| {
+            if stored { catalog.set_pack_state(row.row, PackState::Published) } else { catalog.forget_emptied(row.row) }
+        })?)
+    }
+
+    /// Finishes the expiries whose object is gone: there is a tombstone, and the row does not say so.
+    fn expiries(&self) -> Result<(), SessionError> {
+        let (objects, subscription) = (&self.parts.objects, &self.parts.subscription);
+        let stored: BTreeSet<ObjectName> = objects.list(subscription, Folder::Snapshots)?.into_iter().collect();
+        for row in self.catalog.snapshots()? {
+            if stored.contains(&ObjectName::Snapshot(row.session)) {
+                continue;
+            }
+            // Without a tombstone it was not expired but lost, which a scrub reports.
+            if let Some(buried) = tombstone::read(objects, subscription, &row.session)? {
+                self.catalog.atomically(|catalog| catalog.set_expired(&row.session, buried.expired_at_ns))?;
+            }
+        }
+        Ok(())
     }
 
     fn lost(&self, row: &PackFacts) -> Result<(), SessionError> {

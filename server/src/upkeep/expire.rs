@@ -1,0 +1,158 @@
+//! Expiry: snapshots that left the history go, and leave a tombstone.
+//!
+//! ```text
+//! tombstone durable → snapshot object gone, directory fsynced → row without a root (counters and receipt stay)
+//! ```
+//! A crash after the first step is taken up by the next run, after the second by recovery. Which snapshots go is
+//! `contract::retention`'s decision; whether any may go is the guards'.
+//!
+//! Invariant: I2, I5. Invariant: age is counted by receipt time and by the clock of the guards, never by an agent's.
+
+use std::collections::BTreeMap;
+
+use common::id::{SessionId, SourceId};
+use common::stored::SnapshotState;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::catalog::snapshots::SnapshotFacts;
+use crate::contract::guards::check_count;
+use crate::contract::retention::{Candidate, Fate, History, Outlook, Suspension, plan_outlook, plan_retention};
+use crate::session::error::SessionError;
+use crate::session::subscription::Subscription;
+use crate::store::name::ObjectName;
+use crate::upkeep::facts::Frozen;
+use crate::upkeep::guard::{Consent, Guards};
+use crate::upkeep::jobs::{Counts, JobError};
+use crate::upkeep::remove::Pass;
+use crate::upkeep::token::{Progress, Token};
+use crate::upkeep::tombstone::bury;
+
+/// How far ahead a run announces what goes, in days: a week's absence of the job, and one day more.
+const ANNOUNCED_DAYS: u32 = 8;
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// What becomes of the snapshots of each source.
+pub type Fates = BTreeMap<SourceId, Vec<(SessionId, Fate)>>;
+
+/// Removes the snapshots that left the history.
+///
+/// # Errors
+/// [`JobError`]; what was done until then stays done.
+pub fn expire(open: &Subscription, pass: &Pass<'_>, token: &Token) -> Result<Counts, JobError> {
+    let id = open.shared().subscription;
+    let frozen = pass.guards().frozen(open, pass.now())?;
+    let pauses = pass.guards().terms(&id)?.pauses();
+    let terms = (pass.history(), &pauses[..]);
+    let fates = fates(open, terms, &frozen, pass.now())?;
+    let total = fates.values().map(Vec::len).sum::<usize>();
+    let going: Vec<SessionId> = fates
+        .values()
+        .flatten()
+        .filter(|(session, fate)| *fate == Fate::Expire && !frozen.keeps(session, pass.now_ns()))
+        .map(|(session, _)| *session)
+        .collect();
+    check_announced(open, pass, &going, total)?;
+    pass.set_snapshots(going.len());
+    for (done, session) in going.iter().enumerate() {
+        token.go_on()?;
+        token.report(Progress { done: done as u64, total: going.len() as u64, unit: "snapshots" });
+        expire_one(open, pass, session)?;
+    }
+    announce(open, pass.guards(), (terms, pass.now()), &frozen)?;
+    Ok(vec![("expired", going.len() as u64), ("kept", (total - going.len()) as u64)])
+}
+
+/// G3, and what two persons agreed on.
+fn check_announced(open: &Subscription, pass: &Pass<'_>, going: &[SessionId], total: usize) -> Result<(), JobError> {
+    let (id, guards) = (open.shared().subscription, pass.guards());
+    let preview: BTreeMap<SessionId, i64> = guards.control().pruning_preview(&id)?.into_iter().collect();
+    let announced = |session: &&SessionId| preview.get(session).is_some_and(|at_ns| *at_ns <= pass.now_ns());
+    let announced = going.iter().filter(announced).count();
+    let counted = check_count(going.len(), announced, total);
+    if counted.is_err() && guards.has_consent(&id, Consent::PruneOverride, pass.now())? {
+        return guards.note_count(open, Ok(()), pass.now());
+    }
+    guards.note_count(open, counted, pass.now())
+}
+
+fn expire_one(open: &Subscription, pass: &Pass<'_>, session: &SessionId) -> Result<(), JobError> {
+    let (session, now_ns) = (*session, pass.now_ns());
+    let shared = open.shared();
+    let row = open.read(|catalog| Ok(catalog.snapshot(&session)?))?.ok_or(SessionError::Unknown)?;
+    bury(&shared.objects, &shared.subscription, &row, now_ns)?;
+    pass.remove_snapshot(&session)?;
+    open.writer().run(move |writer| {
+        let set = writer.catalog.atomically(|catalog| catalog.set_expired(&session, now_ns));
+        set.map_err(|error| writer.catalog_failed(error))
+    })?;
+    Ok(())
+}
+
+/// What becomes of each snapshot at `now`.
+///
+/// # Errors
+/// [`SessionError`].
+pub fn fates(
+    open: &Subscription,
+    (history, pauses): (&History, &[Suspension]),
+    frozen: &Frozen,
+    now: Timestamp,
+) -> Result<Fates, SessionError> {
+    let sources = candidates(open, frozen)?.into_iter();
+    Ok(sources.map(|(source, all)| (source, plan_retention(&all, history, pauses, now))).collect())
+}
+
+/// What becomes of each snapshot, and when it goes, looking `steps` steps of `step` ahead.
+///
+/// # Errors
+/// [`SessionError`].
+pub fn outlook(
+    open: &Subscription,
+    ((history, pauses), now): ((&History, &[Suspension]), Timestamp),
+    frozen: &Frozen,
+    ahead: (SignedDuration, u32),
+) -> Result<BTreeMap<SourceId, Vec<Outlook>>, SessionError> {
+    let sources = candidates(open, frozen)?.into_iter();
+    Ok(sources.map(|(source, all)| (source, plan_outlook(&all, (history, pauses), now, ahead))).collect())
+}
+
+/// Stores what goes within the next days, for G3.
+fn announce(
+    open: &Subscription,
+    guards: &Guards,
+    terms: ((&History, &[Suspension]), Timestamp),
+    frozen: &Frozen,
+) -> Result<(), JobError> {
+    let outlook = outlook(open, terms, frozen, (DAY, ANNOUNCED_DAYS))?;
+    let announced = outlook.values().flatten().filter_map(|snapshot| {
+        let goes_at_ns = i64::try_from(snapshot.goes_at?.as_nanosecond()).ok()?;
+        Some((snapshot.session, goes_at_ns))
+    });
+    let announced: Vec<(SessionId, i64)> = announced.collect();
+    Ok(guards.control().store_pruning_preview(&open.shared().subscription, &announced)?)
+}
+
+fn candidates(open: &Subscription, frozen: &Frozen) -> Result<BTreeMap<SourceId, Vec<Candidate>>, SessionError> {
+    let mut sources: BTreeMap<SourceId, Vec<Candidate>> = BTreeMap::new();
+    for row in open.read(|catalog| Ok(catalog.snapshots()?))? {
+        let candidate = candidate(&row, frozen)?;
+        sources.entry(row.source).or_default().push(candidate);
+    }
+    Ok(sources)
+}
+
+fn candidate(row: &SnapshotFacts, frozen: &Frozen) -> Result<Candidate, SessionError> {
+    let moment = |at_ns: i64| {
+        let at = Timestamp::from_nanosecond(at_ns.into());
+        at.map_err(|_| SessionError::Damaged(ObjectName::Snapshot(row.session).to_string()))
+    };
+    let protections = frozen.protections.iter().filter(|protection| protection.snapshot == row.session);
+    let protected_until = protections.map(|protection| protection.until_ns).max().map(moment).transpose()?;
+    Ok(Candidate {
+        session: row.session,
+        received_at: moment(row.server.received_at_ns)?,
+        complete: row.state == SnapshotState::Complete,
+        verified: row.verified_at_ns != 0,
+        protected_until,
+    })
+}
