@@ -25,7 +25,8 @@ CREATE TABLE pruning (
   runs INTEGER NOT NULL,
   stopped TEXT NOT NULL,
   stopped_at_ns INTEGER NOT NULL,
-  history TEXT NOT NULL
+  history TEXT NOT NULL,
+  shortened_by INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE pruning_preview (
   subscription BLOB NOT NULL,
@@ -57,6 +58,8 @@ pub struct Pruning {
     pub stopped_at_ns: i64,
     /// The history that the last run pruned by.
     pub history: Option<History>,
+    /// Number of the request by which it became shorter the last time; 0 if never.
+    pub shortened_by: i64,
 }
 
 /// Where pruning stands still.
@@ -109,17 +112,21 @@ impl Control {
     /// SQLite's, or [`ControlError::Damaged`].
     pub fn pruning(&self, subscription: &SubscriptionId) -> Result<Pruning, ControlError> {
         self.read(|transaction| {
-            let sql = "SELECT runs, stopped, stopped_at_ns, history FROM pruning WHERE subscription = ?1";
+            let sql = "SELECT runs, stopped, stopped_at_ns, history, shortened_by FROM pruning WHERE subscription = ?1";
             let mut statement = transaction.prepare_cached(sql)?;
-            let found: Option<(i64, String, i64, String)> = statement
-                .query_row([subscription.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+            let found: Option<(i64, String, i64, String, i64)> = statement
+                .query_row([subscription.as_bytes()], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                })
                 .optional()?;
-            let Some((runs, stopped, stopped_at_ns, history)) = found else { return Ok(Pruning::default()) };
+            let Some((runs, stopped, stopped_at_ns, history, shortened_by)) = found else {
+                return Ok(Pruning::default());
+            };
             let history = match history.as_str() {
                 "" => None,
                 text => Some(serde_json::from_str(text).map_err(|_| ControlError::Damaged { what: "pruned history" })?),
             };
-            Ok(Pruning { runs, stopped, stopped_at_ns, history })
+            Ok(Pruning { runs, stopped, stopped_at_ns, history, shortened_by })
         })
     }
 
@@ -132,8 +139,15 @@ impl Control {
         let history = history.map_err(|_| ControlError::Damaged { what: "pruned history" })?.unwrap_or_default();
         self.write(|transaction| {
             transaction.execute(
-                "INSERT OR REPLACE INTO pruning VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![subscription.as_bytes(), pruning.runs, pruning.stopped, pruning.stopped_at_ns, history],
+                "INSERT OR REPLACE INTO pruning VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    subscription.as_bytes(),
+                    pruning.runs,
+                    pruning.stopped,
+                    pruning.stopped_at_ns,
+                    history,
+                    pruning.shortened_by
+                ],
             )?;
             Ok(())
         })

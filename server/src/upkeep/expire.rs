@@ -21,7 +21,7 @@ use crate::session::error::SessionError;
 use crate::session::subscription::Subscription;
 use crate::store::name::ObjectName;
 use crate::upkeep::facts::Frozen;
-use crate::upkeep::guard::{Consent, Guards};
+use crate::upkeep::guard::Guards;
 use crate::upkeep::jobs::{Counts, JobError};
 use crate::upkeep::remove::Pass;
 use crate::upkeep::token::{Progress, Token};
@@ -69,7 +69,7 @@ fn check_announced(open: &Subscription, pass: &Pass<'_>, going: &[SessionId], to
     let announced = |session: &&SessionId| preview.get(session).is_some_and(|at_ns| *at_ns <= pass.now_ns());
     let announced = going.iter().filter(announced).count();
     let counted = check_count(going.len(), announced, total);
-    if counted.is_err() && guards.has_consent(&id, Consent::PruneOverride, pass.now())? {
+    if counted.is_err() && guards.take_override(&id, pass.now())? {
         return guards.note_count(open, Ok(()), pass.now());
     }
     guards.note_count(open, counted, pass.now())

@@ -12,9 +12,10 @@ use common::id::SubscriptionId;
 use jiff::Timestamp;
 
 use crate::catalog::packs::PackState;
-use crate::contract::guards::{HighWater, Stop, TwoPersonRequest, check_start};
+use crate::contract::guards::{HighWater, Stop, check_start};
 use crate::contract::retention::{History, is_shorter};
 use crate::contract::terms::{State, Terms};
+use crate::control::approvals::{Approval, ApprovalKind};
 use crate::control::audit::Trace;
 use crate::control::pruning::{Pruning, PruningClock};
 use crate::control::{Control, ControlError};
@@ -26,31 +27,17 @@ use crate::upkeep::facts::{Frozen, frozen};
 use crate::upkeep::jobs::JobError;
 use crate::upkeep::remove::Pass;
 
-/// What two persons may agree on that pruning asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consent {
-    /// The history becomes shorter.
-    ShortenHistory,
-    /// More goes than was announced.
-    PruneOverride,
-}
-
-/// Asks for the request that two persons agreed on, if there is one that stands.
-pub type ConsentLookup =
-    Arc<dyn Fn(&SubscriptionId, Consent) -> Result<Option<TwoPersonRequest>, ControlError> + Send + Sync>;
-
 /// The guards of a server.
 #[derive(Clone)]
 pub struct Guards {
     control: Arc<Control>,
     subscriptions: Arc<Subscriptions>,
-    consent: ConsentLookup,
 }
 
 impl Guards {
     /// Guards that remember in `control`.
-    pub fn new(control: Arc<Control>, subscriptions: Arc<Subscriptions>, consent: ConsentLookup) -> Self {
-        Self { control, subscriptions, consent }
+    pub fn new(control: Arc<Control>, subscriptions: Arc<Subscriptions>) -> Self {
+        Self { control, subscriptions }
     }
 
     /// The control store that they remember in.
@@ -130,7 +117,7 @@ impl Guards {
         self.check_runs(open, &mut pruning, wall)?;
         self.frozen(open, now)?;
         check_store(open)?;
-        let history = self.history(&id, &self.terms(&id)?, &pruning, now)?;
+        let history = self.history(&id, &mut pruning, now)?;
         pruning.runs += 1;
         pruning.history = Some(history.clone());
         // The control store first: a crash in between leaves it one ahead, which is known to be harmless.
@@ -182,29 +169,37 @@ impl Guards {
         }
     }
 
-    /// True if two persons agreed, the customer was told, and seven days have passed.
+    /// Takes the request that two persons agreed on to remove more than was announced, so that it can't serve twice; false if
+    /// none stands whose seven days have passed.
     ///
     /// # Errors
     /// [`ControlError`].
-    pub fn has_consent(&self, id: &SubscriptionId, consent: Consent, now: Timestamp) -> Result<bool, ControlError> {
-        Ok((self.consent)(id, consent)?.is_some_and(|request| request.check(now).is_ok()))
+    pub fn take_override(&self, id: &SubscriptionId, now: Timestamp) -> Result<bool, ControlError> {
+        let found = self.control.standing(ApprovalKind::PruneOverride, id, nanoseconds(now))?;
+        let Some(approval) = found.filter(|approval| approval.check(now).is_ok()) else { return Ok(false) };
+        let trace = Trace { who: "upkeep".to_owned(), address: "local".to_owned(), at_ns: nanoseconds(now) };
+        self.control.carried_out(approval.number, &trace)?;
+        Ok(true)
     }
 
-    /// The history to prune by: a shorter one than before only with the consent of two persons.
-    fn history(
-        &self,
-        id: &SubscriptionId,
-        terms: &Terms,
-        pruning: &Pruning,
-        now: Timestamp,
-    ) -> Result<History, JobError> {
-        match &pruning.history {
-            Some(before)
-                if is_shorter(&terms.history, before) && !self.has_consent(id, Consent::ShortenHistory, now)? =>
-            {
-                Ok(before.clone())
+    /// The history to prune by: one that is shorter than that of the last run only if two persons agreed on it since then.
+    fn history(&self, id: &SubscriptionId, pruning: &mut Pruning, now: Timestamp) -> Result<History, JobError> {
+        let wanted = self.terms(id)?.history;
+        let Some(before) = pruning.history.clone().filter(|before| is_shorter(&wanted, before)) else {
+            return Ok(wanted);
+        };
+        let agreed = |approval: &Approval| {
+            approval.kind == ApprovalKind::ShortenHistory
+                && approval.number > pruning.shortened_by
+                && (approval.carried_out || approval.stands(nanoseconds(now)))
+                && approval.check(now).is_ok()
+        };
+        match self.control.approvals(Some(id))?.into_iter().find(agreed) {
+            Some(approval) => {
+                pruning.shortened_by = approval.number;
+                Ok(wanted)
             }
-            _ => Ok(terms.history.clone()),
+            None => Ok(before),
         }
     }
 

@@ -3,19 +3,17 @@
 use std::fs;
 
 use common::id::SessionId;
-use jiff::Timestamp;
 use server::catalog::file::Catalog;
-use server::contract::guards::TwoPersonRequest;
 use server::contract::retention::History;
 use server::contract::service::{SuspensionReason, Window};
+use server::control::approvals::ApprovalKind;
 use server::store::name::{Folder, ObjectName};
 use server::upkeep::facts::{self, NewProtection};
-use server::upkeep::guard::Consent;
 use server::upkeep::jobs::JobError;
 use server::upkeep::recount::recount;
 
 use crate::engine::{Agent, DAY_NS, SUBSCRIPTION, server};
-use crate::site::{Site, World, moment, operator};
+use crate::site::{Site, World, by, moment, operator};
 
 /// Backups numbered from 1, one a day, the last one today.
 fn daily(site: &Site, days: u32) -> Vec<Agent> {
@@ -36,11 +34,12 @@ fn refused(result: Result<impl std::fmt::Debug, JobError>) -> &'static str {
     }
 }
 
-fn agreed(site: &Site, consent: Consent) {
-    let at = moment(site.now_ns() - 8 * DAY_NS);
-    let request =
-        TwoPersonRequest { asked_by: "anne".into(), approved: Some(("bruno".into(), at)), customer_told_at: Some(at) };
-    site.world.consents.lock().push((consent, request));
+/// Two persons agree, eight days ago.
+fn agreed(site: &Site, kind: ApprovalKind) -> i64 {
+    let at_ns = site.now_ns() - 8 * DAY_NS;
+    let number = site.control.propose(kind, &SUBSCRIPTION, "détail", &by("anne", at_ns)).unwrap();
+    site.control.approve(number, &by("bruno", at_ns)).unwrap();
+    number
 }
 
 fn snapshots(site: &Site) -> usize {
@@ -203,9 +202,10 @@ fn a_run_that_removes_more_than_announced_stops_and_asks_two_persons() {
     site.guards.allow(Some(&SUBSCRIPTION), site.now(), &operator()).unwrap();
     assert_eq!(refused(site.expire()), "too_many", "one operator is not enough");
     assert_eq!(snapshots(&site), 12);
-    agreed(&site, Consent::PruneOverride);
+    agreed(&site, ApprovalKind::PruneOverride);
     assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 8);
     assert!(site.control.pruning_stops().unwrap().is_empty());
+    assert!(site.control.approvals(None).unwrap()[0].carried_out, "it serves once");
 }
 
 #[test]
@@ -229,20 +229,18 @@ fn a_shorter_history_waits_for_two_persons() {
     site.expire().unwrap();
     site.change_terms(|terms| terms.history = History { days: 1, thinning: Vec::new() });
     assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 0, "the longer history goes on");
-    agreed(&site, Consent::ShortenHistory);
+    agreed(&site, ApprovalKind::ShortenHistory);
     assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 1);
-    site.change_terms(|terms| terms.history = History { days: 0, thinning: Vec::new() });
-    site.world.consents.lock().clear();
     assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 0);
-    site.world.consents.lock().push((
-        Consent::ShortenHistory,
-        TwoPersonRequest {
-            asked_by: "anne".into(),
-            approved: Some(("Anne".into(), Timestamp::UNIX_EPOCH)),
-            customer_told_at: Some(Timestamp::UNIX_EPOCH),
-        },
-    ));
-    assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 0, "one person is not two");
+    site.change_terms(|terms| terms.history = History { days: 0, thinning: Vec::new() });
+    assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 0, "the request allowed one change");
+    let trace = by("upkeep", site.now_ns());
+    site.control.withdraw(site.control.approvals(None).unwrap()[0].number, &trace).unwrap();
+    let asked = site.control.propose(ApprovalKind::ShortenHistory, &SUBSCRIPTION, "?", &by("anne", site.now_ns()));
+    site.control.approve(asked.unwrap(), &by("bruno", site.now_ns())).unwrap();
+    assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 0, "seven days have not passed");
+    site.pass_days(7);
+    assert!(Site::count(&site.expire().unwrap(), "expired") > 0);
 }
 
 fn protect(site: &Site, snapshot: SessionId, until_ns: i64) {

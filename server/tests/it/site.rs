@@ -1,6 +1,6 @@
 //! A storage server with its guards and a clock, as the tests of upkeep use it: jobs run one by one, when the test says so.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -8,18 +8,21 @@ use common::id::{ChunkId, ScopeId, SessionId};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use server::clock::Clock;
-use server::contract::guards::TwoPersonRequest;
+use server::contract::hold::Thresholds;
+use server::contract::order_form::OrderForm;
 use server::contract::retention::History;
 use server::contract::terms::Terms;
 use server::control::Control;
 use server::control::audit::Trace;
+use server::control::customers::Customer;
+use server::control::subscriptions::Subscription as OrderedSubscription;
 use server::session::fetch::{Fetched, Right};
 use server::session::subscription::Subscription;
 use server::store::objects::Objects;
 use server::subscriptions::{Settings, Subscriptions};
 use server::upkeep::compact::compact;
 use server::upkeep::expire::expire;
-use server::upkeep::guard::{Consent, Guards};
+use server::upkeep::guard::Guards;
 use server::upkeep::jobs::{Counts, JobError};
 use server::upkeep::mark::{MarkSettings, mark};
 use server::upkeep::purge::purge;
@@ -27,20 +30,15 @@ use server::upkeep::token::Token;
 
 use crate::engine::{Agent, DAY_NS, NOON_NS, SUBSCRIPTION, settings};
 
-/// What two persons agreed on.
-pub type Consents = Arc<Mutex<Vec<(Consent, TwoPersonRequest)>>>;
-
 /// What outlives a restart of the server in a test.
 #[derive(Clone)]
 pub struct World {
     pub now_ns: Arc<AtomicI64>,
     pub terms: Arc<Mutex<Option<Terms>>>,
-    pub consents: Consents,
 }
 
 /// A running site.
 pub struct Site {
-    pub root: PathBuf,
     pub world: World,
     pub server: Arc<Subscriptions>,
     pub control: Arc<Control>,
@@ -49,7 +47,20 @@ pub struct Site {
 }
 
 pub fn operator() -> Trace {
-    Trace { who: "operator:anne".into(), address: "local".into(), at_ns: NOON_NS }
+    by("anne", NOON_NS)
+}
+
+pub fn by(who: &str, at_ns: i64) -> Trace {
+    Trace { who: format!("operator:{who}"), address: "local".into(), at_ns }
+}
+
+/// The subscription as the control store knows it; sessions are held to the test's own terms.
+fn order(control: &Control) {
+    let customer = Customer { reference: "acme".into(), name: "Acme".into(), created_at_ns: NOON_NS };
+    control.create_customer(&customer, &operator()).unwrap();
+    let form = OrderForm { reference: "BC-1".into(), customer: "acme".into(), ..OrderForm::default() };
+    let subscription = OrderedSubscription::new(SUBSCRIPTION, form, Vec::new(), NOON_NS);
+    control.create_subscription(&subscription, &operator()).unwrap();
 }
 
 pub fn moment(ns: i64) -> Timestamp {
@@ -58,8 +69,7 @@ pub fn moment(ns: i64) -> Timestamp {
 
 impl World {
     pub fn new() -> Self {
-        let (now_ns, terms, consents) = (Arc::new(AtomicI64::new(NOON_NS)), Arc::default(), Arc::default());
-        Self { now_ns, terms, consents }
+        Self { now_ns: Arc::new(AtomicI64::new(NOON_NS)), terms: Arc::default() }
     }
 }
 
@@ -81,20 +91,24 @@ impl Site {
                 Some(terms) => Ok(Some(terms)),
                 None => default_terms(id),
             }),
+            // Changes of a few bytes are many times the allowance of a few bytes.
+            hold: Thresholds {
+                allowance_times: u64::MAX,
+                changed_percent: u64::MAX,
+                gone_percent: u64::MAX,
+                ..base.hold
+            },
             ..base
         };
         let objects = Objects::open(&root.join("store"), 0).unwrap();
         let server = Arc::new(Subscriptions::new(settings, objects).unwrap());
         let control = Arc::new(Control::open(&root.join("control.db")).unwrap());
-        let consents = world.consents.clone();
-        let consent = move |_: &_, wanted| {
-            let consents = consents.lock();
-            let given = consents.iter().find(|(given, _)| *given == wanted);
-            Ok(given.map(|(_, request)| request.clone()))
-        };
-        let guards = Guards::new(control.clone(), server.clone(), Arc::new(consent));
+        if control.subscription(&SUBSCRIPTION).unwrap().is_none() {
+            order(&control);
+        }
+        let guards = Guards::new(control.clone(), server.clone());
         let open = server.get(&SUBSCRIPTION).unwrap();
-        Self { root: root.to_owned(), world: world.clone(), server, control, guards, open }
+        Self { world: world.clone(), server, control, guards, open }
     }
 
     pub fn change_terms(&self, change: impl FnOnce(&mut Terms)) {
