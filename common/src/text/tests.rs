@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 /// Keys that are put together at run time; each family has a test of its own where it is used.
-const FAMILIES: [&str; 14] = [
+const FAMILIES: &[&str] = &[
     "admin-head-",
+    "alarm-",
+    "annex-part-",
+    "annex-policy-",
     "approval-kind-",
     "approval-state-",
-    "alarm-",
     "error-",
     "help-",
     "key-mode-",
+    "order-state-",
+    "policy-",
     "problem-",
     "role-",
     "run-result-",
@@ -21,6 +25,8 @@ const FAMILIES: [&str; 14] = [
     "skip-reason-",
     "source-kind-",
     "subscription-state-",
+    "suspension-reason-",
+    "thinning-",
 ];
 
 /// Key → variables, as written in the files of a language.

@@ -164,7 +164,7 @@ fn csv_line(texts: Texts, record: &v1::AuditRecord) -> String {
 fn request(matches: &ArgMatches) -> Result<v1::ListAuditRequest, AdminError> {
     Ok(v1::ListAuditRequest {
         subscription: text(matches, "subscription").unwrap_or_default().to_owned(),
-        from_ns: text(matches, "from").map_or(Ok(0), |given| day::start_ns("from", given))?,
+        from_ns: text(matches, "from").map_or(Ok(0), |given| day::moment_ns("from", given))?,
         until_ns: text(matches, "to").map_or(Ok(0), |given| day::end_ns("to", given))?,
         ..v1::ListAuditRequest::default()
     })

@@ -5,14 +5,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use common::text::Texts;
 
 use super::failure::AdminError;
 use super::remote::Remote;
 use super::secret::{NEW_PASSWORD, PASSWORD, SecretOptions};
 use super::state::{self, State};
-use super::{account, agent, alarm, approval, audit, completions, customer, login, subscription};
+use super::{account, agent, alarm, approval, audit, closure, completions, customer, login, order_form, subscription};
 use crate::cli::arguments::{argument, flag, language, option, parse, program, subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
@@ -70,9 +70,12 @@ async fn dispatch(context: &Context, matches: &ArgMatches) -> Result<(), AdminEr
         ("logout", _) => login::logout(context).await,
         ("customer", Some(("create", matches))) => customer::create(context, matches).await,
         ("customer", _) => customer::list(context).await,
-        ("subscription", Some(("create", matches))) => subscription::create(context, matches).await,
-        ("subscription", Some(("show", matches))) => subscription::show(context, matches).await,
-        ("subscription", Some((_, matches))) => subscription::list(context, matches).await,
+        ("subscription", Some((name, matches))) => subscription::run(context, name, matches).await,
+        ("order-form", Some((name, matches))) => order_form::run(context, name, matches).await,
+        ("suspend", _) => closure::suspend(context, matches).await,
+        ("resume", _) => closure::resume(context, matches).await,
+        ("suspensions", _) => closure::suspensions(context, matches).await,
+        ("maintenance", Some((name, matches))) => closure::maintenance(context, name, matches).await,
         ("account", Some(("create", matches))) => account::create(context, matches).await,
         ("account", Some(("reset-password", matches))) => account::reset_password(context, matches).await,
         ("account", Some((_, matches))) => account::list(context, matches).await,
@@ -95,7 +98,12 @@ pub fn command(texts: Texts) -> Command {
         .subcommand(login_command(texts))
         .subcommand(subcommand("logout", "admin-logout", texts))
         .subcommand(customer_command(texts))
-        .subcommand(subscription_command(texts))
+        .subcommand(subscription::command(texts))
+        .subcommand(order_form::command(texts))
+        .subcommand(closure::suspend_command(texts))
+        .subcommand(closure::resume_command(texts))
+        .subcommand(closure::suspensions_command(texts))
+        .subcommand(closure::maintenance_command(texts))
         .subcommand(account_command(texts))
         .subcommand(agent_command(texts))
         .subcommand(alarm::command(texts))
@@ -129,26 +137,6 @@ fn customer_command(texts: Texts) -> Command {
         .arg(argument("customer-name", "NAME", texts));
     let list = subcommand("list", "admin-customer-list", texts);
     group("customer", "admin-customer", texts).subcommand(create).subcommand(list)
-}
-
-fn subscription_command(texts: Texts) -> Command {
-    let create = subcommand("create", "admin-subscription-create", texts)
-        .arg(argument("reference", "REFERENCE", texts))
-        .arg(option("customer", "REFERENCE", texts).required(true))
-        .arg(option("volume", "500Go", texts).required(true))
-        .arg(option("history", "DAYS", texts).value_parser(value_parser!(u32)).required(true))
-        .arg(option("source", "KIND:NAME", texts).action(ArgAction::Append).required(true))
-        .arg(option("per-mille", "2", texts).value_parser(value_parser!(u32)))
-        .arg(option("hard-volume", "550Go", texts))
-        .arg(option("key-mode", "MODE", texts).value_parser(["customer_held", "provider_held"]))
-        .arg(option("contact", "TEXT", texts));
-    let list = subcommand("list", "admin-subscription-list", texts).arg(option("customer", "REFERENCE", texts));
-    let show = subcommand("show", "admin-subscription-show", texts).arg(argument("reference", "REFERENCE", texts));
-    group("subscription", "admin-subscription", texts)
-        .visible_aliases(["order-form", "bon-de-commande"])
-        .subcommand(create)
-        .subcommand(list)
-        .subcommand(show)
 }
 
 fn account_command(texts: Texts) -> Command {

@@ -16,15 +16,6 @@ pub fn parse(option: &'static str, given: &str) -> Result<Date, AdminError> {
     read_date(given).ok_or_else(|| AdminError::value(option, given))
 }
 
-/// The first moment of a civil day, in nanoseconds since 1970.
-///
-/// # Errors
-/// [`AdminError::Value`] naming the option.
-pub fn start_ns(option: &'static str, given: &str) -> Result<i64, AdminError> {
-    let start = read_date(given).and_then(|day| nanoseconds(day.to_zoned(paris()).ok()?));
-    start.ok_or_else(|| AdminError::value(option, given))
-}
-
 /// The moment at which a civil day is over, in nanoseconds since 1970.
 ///
 /// # Errors
@@ -65,7 +56,6 @@ mod tests {
         let shown = |ns: Result<i64, AdminError>| ns.map(|ns| moment(ns).to_string()).unwrap_or_default();
         assert_eq!(shown(end_ns("until", "2026-12-31")), "2026-12-31T23:00:00Z");
         assert_eq!(shown(end_ns("until", "31/12/2026")), "2026-12-31T23:00:00Z");
-        assert_eq!(shown(start_ns("from", "2026-07-01")), "2026-06-30T22:00:00Z");
         assert_eq!(shown(moment_ns("from", "2026-07-01 22:30")), "2026-07-01T20:30:00Z");
         assert_eq!(shown(moment_ns("from", "01/07/2026")), "2026-06-30T22:00:00Z");
         for bad in ["", "demain", "2026-13-01", "2026-07-01 25:00"] {

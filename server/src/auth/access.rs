@@ -80,6 +80,7 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("dobaas.v1.Admin", "CreateCustomer", operators(OperatorRole::Operator)),
     ("dobaas.v1.Admin", "ListCustomers", operators(OperatorRole::ReadOnly)),
     ("dobaas.v1.Admin", "CreateSubscription", operators(OperatorRole::Operator)),
+    ("dobaas.v1.Admin", "GetSubscription", operators(OperatorRole::ReadOnly)),
     ("dobaas.v1.Admin", "ListSubscriptions", operators(OperatorRole::ReadOnly)),
     ("dobaas.v1.Admin", "CreateAccount", operators(OperatorRole::Operator)),
     ("dobaas.v1.Admin", "ListAccounts", operators(OperatorRole::ReadOnly)),

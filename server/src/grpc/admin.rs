@@ -63,12 +63,7 @@ impl v1::admin_server::Admin for AdminService {
         _: Request<v1::ListCustomersRequest>,
     ) -> Result<Response<v1::ListCustomersReply>, Status> {
         let customers = with_control(&self.control, Control::customers).await.map_err(status::of_failure)?;
-        let wire = |customer: Customer| v1::Customer {
-            reference: customer.reference,
-            name: customer.name,
-            created_at_ns: customer.created_at_ns,
-        };
-        Ok(Response::new(v1::ListCustomersReply { customers: customers.into_iter().map(wire).collect() }))
+        Ok(Response::new(v1::ListCustomersReply { customers: customers.into_iter().map(wire_customer).collect() }))
     }
 
     async fn create_subscription(
@@ -81,6 +76,14 @@ impl v1::admin_server::Admin for AdminService {
         let made = async { self.subscribe(form.ok_or_else(|| status::invalid("order_form", "missing"))?, trace).await };
         let subscription = Some(form::subscription(&made.await.map_err(status::of_failure)?, now));
         Ok(Response::new(v1::CreateSubscriptionReply { subscription }))
+    }
+
+    async fn get_subscription(
+        &self,
+        request: Request<v1::GetSubscriptionRequest>,
+    ) -> Result<Response<v1::GetSubscriptionReply>, Status> {
+        let trace = caller::trace(&request);
+        self.describe(request.into_inner().reference, trace).await.map(Response::new).map_err(status::of_failure)
     }
 
     async fn list_subscriptions(
@@ -196,6 +199,15 @@ impl AdminService {
         .await
     }
 
+    async fn describe(&self, reference: String, trace: Trace) -> Result<v1::GetSubscriptionReply, Failure> {
+        let found = records::look(&self.control, reference, "subscription", &trace).await?;
+        let reference = found.form.customer.clone();
+        let customer = with_control(&self.control, move |control| control.customer(&reference)).await?;
+        let subscriptions = self.subscriptions.clone();
+        let described = caller::blocking(move || Ok(with_use(&subscriptions, &found))).await?;
+        Ok(v1::GetSubscriptionReply { subscription: Some(described), customer: customer.map(wire_customer) })
+    }
+
     async fn make_account(&self, request: v1::CreateAccountRequest, trace: Trace) -> Result<String, Failure> {
         let role = request.role();
         let identifier = request.identifier.to_lowercase();
@@ -277,6 +289,10 @@ impl AdminService {
         with_control(&self.control, create).await?;
         Ok(token)
     }
+}
+
+fn wire_customer(customer: Customer) -> v1::Customer {
+    v1::Customer { reference: customer.reference, name: customer.name, created_at_ns: customer.created_at_ns }
 }
 
 /// A subscription with what its catalog knows; without it, and so without `today`, if the catalog cannot be read.
