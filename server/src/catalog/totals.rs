@@ -36,6 +36,15 @@ pub struct SourceTotals {
     pub verified_at_ns: i64,
 }
 
+/// Chunks of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ChunkTotals {
+    /// Chunks that have a row.
+    pub chunks: u64,
+    /// Those of them in the trash.
+    pub trashed: u64,
+}
+
 impl Catalog {
     /// The packs.
     ///
@@ -86,11 +95,12 @@ impl Catalog {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Chunks that have a row: a scan of an index, for a look now and then.
+    /// Chunks one by one: a scan of an index and of the trash's bitmaps, for a look now and then.
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn chunk_count(&self) -> Result<u64, CatalogError> {
-        Ok(count(self.connection.query_row("SELECT count(*) FROM chunks", [], |row| row.get(0))?))
+    pub fn chunk_totals(&self) -> Result<ChunkTotals, CatalogError> {
+        let chunks = self.connection.query_row("SELECT count(*) FROM chunks", [], |row| row.get(0))?;
+        Ok(ChunkTotals { chunks: count(chunks), trashed: self.trashed_rows(None)?.len() })
     }
 }

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use common::id::{SourceId, SubscriptionId};
 use jiff::Timestamp;
 
-use crate::catalog::totals::{PackTotals, SourceTotals};
+use crate::catalog::totals::{ChunkTotals, PackTotals, SourceTotals};
+use crate::contract::day::Outlook;
 use crate::contract::quota::Level;
 use crate::contract::terms::{State, Terms};
 use crate::control::alarms::ChannelState;
@@ -19,7 +20,8 @@ use crate::monitor::process::Process;
 use crate::session::error::SessionError;
 use crate::store::health::Room;
 use crate::subscriptions::Subscriptions;
-use crate::upkeep::facts;
+use crate::upkeep::scrub_round::ScrubState;
+use crate::upkeep::{facts, scrub_round};
 use crate::usage::{Usage, usage_of};
 
 /// Everything, at one moment.
@@ -85,7 +87,9 @@ pub struct StoredLook {
     /// Packs.
     pub packs: PackTotals,
     /// Chunks, as they were last counted.
-    pub chunks: u64,
+    pub chunks: ChunkTotals,
+    /// What scrubbing has still to do.
+    pub scrub: ScrubState,
     /// Sessions that are open.
     pub sessions: u64,
     /// Names of the sources of suspect snapshots, and since when each is held.
@@ -103,8 +107,8 @@ pub struct DayLook {
     pub baseline_bytes: u64,
     /// How close it is.
     pub level: Level,
-    /// Days over among the last 30, today included.
-    pub days_over: u64,
+    /// What the last 30 days say; none while nothing is stored.
+    pub outlook: Option<Outlook>,
 }
 
 impl SubscriptionLook {
@@ -129,7 +133,7 @@ pub struct Gatherer<'a> {
     /// What is stored.
     pub subscriptions: &'a Subscriptions,
     /// Chunks of each subscription, as they were last counted.
-    pub chunks: &'a BTreeMap<SubscriptionId, u64>,
+    pub chunks: &'a BTreeMap<SubscriptionId, ChunkTotals>,
 }
 
 impl Gatherer<'_> {
@@ -188,6 +192,7 @@ impl Gatherer<'_> {
                 day: day(&usage),
                 packs: catalog.pack_totals()?,
                 chunks: self.chunks.get(id).copied().unwrap_or_default(),
+                scrub: scrub_round::state(catalog, nanoseconds(now))?,
                 sessions: catalog.open_session_count()?,
                 holds: holds.iter().map(|hold| (name(&hold.source), common::text::date::moment(hold.at_ns))).collect(),
             })
@@ -200,10 +205,11 @@ impl Gatherer<'_> {
                 allowed_bytes: 0,
                 baseline_bytes: 0,
                 level: Level::NotStarted,
-                days_over: 0,
+                outlook: None,
             },
             packs: PackTotals::default(),
-            chunks: 0,
+            chunks: ChunkTotals::default(),
+            scrub: ScrubState::default(),
             sessions: 0,
             holds: Vec::new(),
         }))
@@ -221,6 +227,10 @@ fn day(usage: &Usage) -> DayLook {
         allowed_bytes: usage.today.allowed_bytes.unwrap_or(0),
         baseline_bytes: usage.baseline_bytes,
         level: usage.today.level(),
-        days_over: u64::from(usage.outlook.days_over),
+        outlook: Some(usage.outlook),
     }
+}
+
+fn nanoseconds(at: Timestamp) -> i64 {
+    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
 }

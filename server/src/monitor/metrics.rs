@@ -137,8 +137,17 @@ fn of_subscription<'a>() -> Vec<Row<(&'a SubscriptionLook, Timestamp)>> {
             (day.baseline_bytes > 0).then(|| day.changed_bytes as f64 / day.baseline_bytes as f64)
         }),
         ("over", "1 if today is over the daily change", |(one, _)| flag(stored(one)?.day.level == Level::Over)),
-        ("days_over", "Days over the daily change in the open re-evaluation", |(one, _)| {
-            Some(stored(one)?.day.days_over as f64)
+        ("over_of_last_30", "Days over the daily change among the last 30", |(one, _)| {
+            Some(f64::from(stored(one)?.day.outlook?.days_over))
+        }),
+        ("mean_7_bytes", "Bytes changed a day in the mean of the last 7 days", |(one, _)| {
+            Some(stored(one)?.day.outlook?.mean_7_bytes as f64)
+        }),
+        ("mean_30_bytes", "Bytes changed a day in the mean of the last 30 days", |(one, _)| {
+            Some(stored(one)?.day.outlook?.mean_30_bytes as f64)
+        }),
+        ("until_over_seconds", "Time until a day is over at the present slope, if one is in sight", |(one, _)| {
+            Some(f64::from(stored(one)?.day.outlook?.until_over_days?) * 86_400.0)
         }),
         ("snapshots", "Snapshots kept", |(one, _)| {
             stored(one)?;
@@ -146,7 +155,22 @@ fn of_subscription<'a>() -> Vec<Row<(&'a SubscriptionLook, Timestamp)>> {
         }),
         ("sessions_open", "Backup sessions that are open", |(one, _)| Some(stored(one)?.sessions as f64)),
         ("packs", "Objects of many frames", |(one, _)| Some(stored(one)?.packs.packs as f64)),
-        ("chunks", "Chunks known, counted once an hour", |(one, _)| Some(stored(one)?.chunks as f64)),
+        ("chunks", "Chunks known, counted once an hour", |(one, _)| Some(stored(one)?.chunks.chunks as f64)),
+        ("trashed_chunks", "Chunks in the trash, counted once an hour", |(one, _)| {
+            Some(stored(one)?.chunks.trashed as f64)
+        }),
+        ("scrub_unread_packs", "Packs that were not read again yet", |(one, _)| Some(stored(one)?.scrub.unread as f64)),
+        ("scrub_oldest_timestamp_seconds", "When the pack that was read longest ago was read", |(one, _)| {
+            let oldest = stored(one)?.scrub.oldest_read_at_ns;
+            (oldest != 0).then(|| oldest as f64 / 1e9)
+        }),
+        ("scrub_late", "1 if a pack was not read in its time", |(one, _)| {
+            flag(stored(one)?.scrub.late_since_ns.is_some())
+        }),
+        ("pruning_stopped", "1 if a guard stops pruning until an operator looks", |(one, _)| {
+            stored(one)?;
+            flag(one.jobs.iter().any(|job| job.outcome == "refused"))
+        }),
         ("damaged_packs", "Packs of which something is damaged or gone", |(one, _)| {
             Some(stored(one)?.packs.damaged as f64)
         }),
@@ -166,9 +190,14 @@ fn of_source<'a>() -> Vec<Row<(&'a SubscriptionLook, &'a SourceLook, Timestamp)>
         ("complete_timestamp_seconds", "When the newest complete snapshot was received", |(_, source, _)| {
             Some(source.totals.complete_at_ns? as f64 / 1e9)
         }),
-        ("verified_timestamp_seconds", "When a key holder last verified a snapshot", |(_, source, _)| {
-            (source.totals.verified_at_ns > 0).then(|| source.totals.verified_at_ns as f64 / 1e9)
-        }),
+        (
+            "unverified_since_timestamp_seconds",
+            "Last check by a key holder; the first snapshot if none was",
+            |(_, source, _)| {
+                let totals = &source.totals;
+                (totals.snapshots > 0).then(|| totals.verified_at_ns.max(totals.oldest_at_ns) as f64 / 1e9)
+            },
+        ),
     ]
 }
 
@@ -227,6 +256,14 @@ impl Collector for Values {
             jobs.chain(look.jobs.iter().map(of_one(String::new())))
         };
         table(&mut encoder, "dobaas_job_", JOB, jobs)?;
+        let counts = jobs().flat_map(|(labels, job)| {
+            job.counts.into_iter().map(move |(count, number)| {
+                let mut labels = labels.clone();
+                labels.push(("count", count));
+                (labels, number as f64)
+            })
+        });
+        gauge(&mut encoder, "dobaas_job_counted", "What the last run counted", counts)?;
         let alarms = Kind::ALL.into_iter().map(|kind| {
             let count = view.active.iter().filter(|(key, _)| key.kind == kind).count();
             (vec![("kind", kind.word().to_owned())], count as f64)

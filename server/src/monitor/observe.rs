@@ -89,6 +89,9 @@ fn one(subscription: &SubscriptionLook, now: Timestamp) -> Vec<Fault> {
         let measures = Measures { used: stored.packs.damaged, ..Measures::default() };
         wrong.push(fault(Kind::Damaged, reference, "", measures));
     }
+    if let Some(late_ns) = stored.scrub.late_since_ns {
+        wrong.push(fault(Kind::ScrubLate, reference, "", since(moment(late_ns))));
+    }
     wrong.extend(subscription.sources.iter().filter_map(|source| not_verified(subscription, source, now)));
     wrong.extend(subscription.jobs.iter().filter_map(|job| of_job(reference, job)));
     wrong

@@ -24,6 +24,7 @@ use super::outbox::deliver_due;
 use super::process::Process;
 use super::traffic::Traffic;
 use crate::auth::principal::Role;
+use crate::catalog::totals::ChunkTotals;
 use crate::clock::Clock;
 use crate::control::accounts::Standing;
 use crate::control::alarms::{ChannelState, NewMessage};
@@ -58,7 +59,7 @@ pub struct Monitor {
     alarms: Mutex<Alarms>,
     /// One delivery of a channel at a time: a message is not delivered twice.
     delivering: [Mutex<()>; Channel::ALL.len()],
-    chunks: Mutex<(Option<Timestamp>, BTreeMap<SubscriptionId, u64>)>,
+    chunks: Mutex<(Option<Timestamp>, BTreeMap<SubscriptionId, ChunkTotals>)>,
     shown: Shown,
     registry: Registry,
 }
@@ -183,10 +184,10 @@ impl Monitor {
         })
     }
 
-    fn count_chunks(&self) -> BTreeMap<SubscriptionId, u64> {
+    fn count_chunks(&self) -> BTreeMap<SubscriptionId, ChunkTotals> {
         let subscriptions = &self.parts.subscriptions;
         let count = |id: SubscriptionId| {
-            let counted = subscriptions.peek(&id, |catalog, _| Ok::<_, SessionError>(catalog.chunk_count()?));
+            let counted = subscriptions.peek(&id, |catalog, _| Ok::<_, SessionError>(catalog.chunk_totals()?));
             Some((id, counted.ok()??))
         };
         subscriptions.stored().unwrap_or_default().into_iter().filter_map(count).collect()

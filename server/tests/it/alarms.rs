@@ -29,14 +29,14 @@ const LATE: &str = "sauvegarde en retard";
 const SECRET: &str = "partage";
 
 /// A server with one subscription whose sources each have a set.
-struct Scene {
-    server: TestServer,
+pub struct Scene {
+    pub server: TestServer,
     operator: Client,
     agents: Vec<Agent>,
 }
 
 impl Scene {
-    async fn new(sources: &[&str], extra: impl FnOnce(&Path) -> String) -> Self {
+    pub async fn new(sources: &[&str], extra: impl FnOnce(&Path) -> String) -> Self {
         let server = TestServer::start_with(extra).await;
         let operator = server.operator().await;
         let agents = subscribe(&server, &operator, sources).await;
@@ -44,13 +44,20 @@ impl Scene {
     }
 
     /// Looks, then delivers through every channel; how many deliveries failed.
-    async fn look(&self) -> u64 {
+    pub async fn look(&self) -> u64 {
         let monitor = self.server.running.monitor().clone();
         let work = move || {
             monitor.look().unwrap();
             Channel::ALL.into_iter().map(|channel| monitor.deliver(channel).unwrap()).sum()
         };
         tokio::task::spawn_blocking(work).await.unwrap()
+    }
+
+    /// One snapshot of a source.
+    pub async fn back_up(&self, source: usize, number: u8) {
+        let root = fs::read_to_string(self.server.folder.path().join("server/identity/root.pem")).unwrap();
+        let channel = line::connect(self.server.running.address().port(), &root).await;
+        self.agents[source].back_up(&channel, number, b"content").await.unwrap();
     }
 
     /// Looks twice, far enough apart for an alarm to end.
@@ -204,7 +211,7 @@ async fn a_late_source_is_said_once_reminded_after_a_day_and_ended_by_every_chan
     assert!(reminder.body.contains("Rappel"), "{reminder:?}");
     assert_ne!(reminder.id, told[0].id);
     mails.next(LATE);
-    back_up(&scene, 0, 1).await;
+    scene.back_up(0, 1).await;
     scene.settle().await;
     let ended = [mails.next(LATE), mails.next(LATE)];
     assert!(ended.iter().all(|mail| mail.subject.starts_with("[Do'BaaS] Fin d'alarme")), "{ended:?}");
@@ -229,12 +236,6 @@ async fn a_late_source_is_said_once_reminded_after_a_day_and_ended_by_every_chan
     }
     assert_eq!(events(&notices), expected);
     assert!(notices.iter().any(|notice| notice["subscription"] == "BC-1"));
-}
-
-async fn back_up(scene: &Scene, source: usize, number: u8) {
-    let root = fs::read_to_string(scene.server.folder.path().join("server/identity/root.pem")).unwrap();
-    let channel = line::connect(scene.server.running.address().port(), &root).await;
-    scene.agents[source].back_up(&channel, number, b"content").await.unwrap();
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod alarms;
 mod allowance;
 mod budget;
 mod connection;
+mod dashboards;
 mod engine;
 mod facts;
 mod forge;
