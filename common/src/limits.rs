@@ -199,6 +199,8 @@ pub const TRASH_GRACE_S: i64 = 7 * 86_400;
 pub const EMPTIED_PACK_S: i64 = 3_600;
 /// Largest tombstone, in bytes.
 pub const TOMBSTONE_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
+/// Memory that the search for garbage may take unless a setting says otherwise, in bytes: 500 million chunks and more.
+pub const MARK_MEMORY_BYTES: u64 = 256 << 20;
 /// Most frames that compaction moves into one pack: one transaction of the writer.
 pub const COMPACT_FRAMES_MAX: usize = 16_384;
 /// Upkeep jobs at once, of different subscriptions.

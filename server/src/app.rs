@@ -58,7 +58,9 @@ use crate::monitor::watch::Monitor;
 use crate::store::objects::Objects;
 use crate::subscriptions::{Settings, Subscriptions};
 use crate::tls::Certificates;
-use crate::upkeep::jobs::{Jobs, Spec};
+use crate::upkeep::guard::Guards;
+use crate::upkeep::history::history_jobs;
+use crate::upkeep::jobs::{JobError, Jobs, Spec};
 use crate::upkeep::{control_copy, records, scrub_round};
 
 /// Name of the control store in the server's folder.
@@ -185,12 +187,15 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     };
     monitor_loops(&monitor, &stopped);
     let fingerprint = identity.fingerprint();
-    let specs = jobs(folder, &control, &subscriptions, &identity, config);
+    let guards = Guards::new(control.clone(), subscriptions.clone());
+    guards.start(clock.now())?;
+    let mut specs = jobs(folder, &control, &subscriptions, &identity, config);
+    specs.extend(history_jobs(&guards, &subscriptions, config.upkeep.memory_bytes_max));
     let renewal = Renewal { identity, certificates, names: config.names.clone(), environment: environment.clone() };
     tokio::spawn(renewal.run(stopped.clone()));
     let jobs = Arc::new(Jobs::new(control.clone(), subscriptions.clone(), specs)?);
     let workers = Workers::start(jobs)?;
-    tokio::spawn(upkeep(subscriptions, stopped));
+    tokio::spawn(upkeep(subscriptions, guards, stopped));
     let ended = stop.clone();
     let serving = tokio::spawn(async move { serve(router, &authenticator, connections, ended, &traffic).await });
     Ok(Running { address, metrics, fingerprint, control, monitor, stop, serving, workers })
@@ -351,16 +356,30 @@ async fn monitor_loop(
     }
 }
 
-/// Ends sessions that were left alone, and closes subscriptions that nobody uses.
-async fn upkeep(subscriptions: Arc<Subscriptions>, mut stop: watch::Receiver<Stop>) {
+/// Ends sessions that were left alone, closes subscriptions that nobody uses, lets the clock of pruning go on.
+async fn upkeep(subscriptions: Arc<Subscriptions>, guards: Guards, mut stop: watch::Receiver<Stop>) {
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop > Stop::No) => return,
             () = tokio::time::sleep(Duration::from_millis(SESSION_CHECK_MS)) => {}
         }
-        let subscriptions = subscriptions.clone();
+        let (subscriptions, guards) = (subscriptions.clone(), guards.clone());
+        let look = move || {
+            expire(&subscriptions);
+            tick(&guards, subscriptions.settings().clock.now());
+        };
         // Nothing is lost if it panics: the next round looks again.
-        let _ = tokio::task::spawn_blocking(move || expire(&subscriptions)).await;
+        let _ = tokio::task::spawn_blocking(look).await;
+    }
+}
+
+fn tick(guards: &Guards, now: jiff::Timestamp) {
+    match guards.tick(now) {
+        // A clock that stands still was reported when it stopped, and is an alarm since.
+        Ok(_) | Err(JobError::Refused(_)) => {}
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the clock of pruning could not be stored");
+        }
     }
 }
 

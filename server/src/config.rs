@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use common::limits::RESERVE_BYTES_MIN;
+use common::limits::{MARK_MEMORY_BYTES, RESERVE_BYTES_MIN};
 use serde::Deserialize;
 
 use crate::contract::hold::Thresholds;
@@ -34,6 +34,7 @@ pub const KEYS: &[&str] = &[
     "hold.compressed_before_percent",
     "hold.gone_percent",
     "scrub.bytes_per_second",
+    "upkeep.memory_bytes_max",
     "log.level",
     "log.format",
     "public_certificate.names",
@@ -80,6 +81,9 @@ pub struct Config {
     /// How fast stored bytes are read again.
     #[serde(default)]
     pub scrub: Pace,
+    /// What upkeep may take.
+    #[serde(default)]
+    pub upkeep: UpkeepSettings,
     /// What is logged, and how.
     #[serde(default)]
     pub log: Log,
@@ -114,6 +118,20 @@ pub struct Reserve {
 impl Default for Reserve {
     fn default() -> Self {
         Self { min_bytes: RESERVE_BYTES_MIN }
+    }
+}
+
+/// What upkeep may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpkeepSettings {
+    /// Memory of the search for garbage, in bytes, for each of the jobs that run at once.
+    pub memory_bytes_max: u64,
+}
+
+impl Default for UpkeepSettings {
+    fn default() -> Self {
+        Self { memory_bytes_max: MARK_MEMORY_BYTES }
     }
 }
 

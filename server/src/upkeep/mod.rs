@@ -1,12 +1,13 @@
 //! Background work on what is stored: no key is needed, and no backup waits for it.
 //!
-//! Nothing here removes a stored object.
+//! Stored objects are removed in [`remove`] and nowhere else.
 
 pub mod compact;
 pub mod control_copy;
 pub mod expire;
 pub mod facts;
 pub mod guard;
+pub mod history;
 pub mod jobs;
 pub mod mark;
 pub mod purge;

@@ -13,6 +13,7 @@ mod dashboards;
 mod engine;
 mod facts;
 mod forge;
+mod garbage;
 mod harness;
 mod honest;
 mod hostile;
