@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "closures",
         "monitor",
         "orders",
+        "places",
         "restore",
         "server",
         "sets",

@@ -85,7 +85,7 @@ fn status_code(code: ErrorCode) -> Code {
         ErrorCode::InvalidArgument | ErrorCode::WeakPassword => Code::InvalidArgument,
         ErrorCode::Unauthenticated | ErrorCode::WrongCredentials => Code::Unauthenticated,
         ErrorCode::TooManyAttempts | ErrorCode::LimitExceeded => Code::ResourceExhausted,
-        ErrorCode::PermissionDenied => Code::PermissionDenied,
+        ErrorCode::PermissionDenied | ErrorCode::NetworkRefused => Code::PermissionDenied,
         ErrorCode::NotFound | ErrorCode::SessionUnknown => Code::NotFound,
         ErrorCode::AlreadyExists => Code::AlreadyExists,
         ErrorCode::MustChangePassword

@@ -21,6 +21,7 @@ use proto::v1::backup_server::BackupServer;
 use proto::v1::closures_server::ClosuresServer;
 use proto::v1::monitor_server::MonitorServer;
 use proto::v1::orders_server::OrdersServer;
+use proto::v1::places_server::PlacesServer;
 use proto::v1::restore_server::RestoreServer;
 use proto::v1::server_server::ServerServer;
 use proto::v1::sets_server::SetsServer;
@@ -43,6 +44,7 @@ use crate::grpc::backup::BackupService;
 use crate::grpc::closures::ClosuresService;
 use crate::grpc::monitor::MonitorService;
 use crate::grpc::orders::OrdersService;
+use crate::grpc::places::PlacesService;
 use crate::grpc::restore::RestoreService;
 use crate::grpc::router::{Router, RouterBuilder};
 use crate::grpc::serve::serve;
@@ -254,6 +256,7 @@ impl Parts<'_> {
         let backup = BackupService::new(self.subscriptions.clone());
         let restore = RestoreService::new(self.subscriptions.clone());
         let sets = SetsService { control: control.clone() };
+        let places = PlacesService { control: control.clone(), declared: self.config.location() };
         let closures = ClosuresService { control: control.clone() };
         let orders = OrdersService { control: control.clone(), random: random.clone() };
         let approvals = ApprovalsService { control: control.clone() };
@@ -266,6 +269,7 @@ impl Parts<'_> {
             .with(BackupServer::new(backup).max_decoding_message_size(STREAM_MESSAGE_BYTES_MAX))
             .with(RestoreServer::new(restore).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(SetsServer::new(sets).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
+            .with(PlacesServer::new(places).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(ClosuresServer::new(closures).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(OrdersServer::new(orders).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(ApprovalsServer::new(approvals).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))

@@ -105,10 +105,17 @@ error-protocol-version = The server does not understand this version of the agen
     [none] {""}
    *[other] {" "}(protocol { $min } to { $max })
 }. Install the version that your provider names.
-error-location-refused = The data would be stored outside the agreed place{ $location ->
-    [none] {""}
-   *[other] {" "}({ $location })
-}: nothing was sent. Call your provider.
+error-location-refused = { $reason ->
+    [no_consent] Relocation refused: no written consent of the customer to { $location } was received before that day. Record it first with "dobaas-admin relocation consent"
+    [outside_eu] Relocation refused: { $location } is outside the European Union, which the contract excludes
+    [third_party] Relocation refused: machines of a third party are excluded by the contract
+    [missing] Relocation refused: "{ $location }" is not declared
+   *[other] The data would be stored outside the agreed place{ $location ->
+        [none] {""}
+       *[other] {" "}({ $location })
+    }: nothing was sent. Call your provider
+}.
+error-network-refused = This operator account cannot be used from this address. Call from an allowed network, or have another operator change the list.
 error-damaged = { $object ->
     [none] A stored object
    *[other] { $object }

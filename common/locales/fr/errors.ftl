@@ -105,10 +105,17 @@ error-protocol-version = Cette version de l'agent n'est pas comprise par le serv
     [none] {""}
    *[other] {" "}(protocole { $min } à { $max })
 }. Installez la version indiquée par votre prestataire.
-error-location-refused = Les données seraient stockées hors du lieu prévu{ $location ->
-    [none] {""}
-   *[other] {" "}({ $location })
-} : rien n'a été envoyé. Appelez votre prestataire.
+error-location-refused = { $reason ->
+    [no_consent] Déplacement refusé : aucun accord écrit du client pour { $location } n'a été reçu avant ce jour. Enregistrez-le d'abord avec « dobaas-admin relocation consent »
+    [outside_eu] Déplacement refusé : { $location } est hors de l'Union européenne, ce que le contrat exclut
+    [third_party] Déplacement refusé : les machines d'un tiers sont exclues par le contrat
+    [missing] Déplacement refusé : « { $location } » n'est pas déclaré
+   *[other] Les données seraient stockées hors du lieu prévu{ $location ->
+        [none] {""}
+       *[other] {" "}({ $location })
+    } : rien n'a été envoyé. Appelez votre prestataire
+}.
+error-network-refused = Ce compte d'opérateur ne peut pas être utilisé depuis cette adresse. Appelez depuis un réseau autorisé, ou faites modifier la liste par un autre opérateur.
 error-damaged = { $object ->
     [none] Un objet stocké
    *[other] { $object }

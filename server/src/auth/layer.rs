@@ -22,7 +22,8 @@ use super::rate::Rates;
 use super::token::{self, TokenDigest, TokenKind};
 use crate::clock::Clock;
 use crate::control::accounts::{Account, Standing};
-use crate::control::audit::Trace;
+use crate::control::audit::{Action, Event, Trace};
+use crate::control::networks::admits;
 use crate::control::{Control, ControlError};
 use crate::grpc::status;
 use crate::listen::Place;
@@ -81,11 +82,28 @@ impl Authenticator {
             return Err(Failure::new(ErrorCode::Overloaded).with("retry_s", 1));
         }
         let trace = Trace { who: who(&principal), address, at_ns: now_ns };
+        self.check_network(&principal, request.uri().path(), &trace)?;
         let extensions = request.extensions_mut();
         extensions.insert(trace);
         extensions.insert(token);
         extensions.insert(principal);
         Ok(())
+    }
+
+    /// Refuses an operator who calls from outside the networks of the account, and leaves a row.
+    fn check_network(&self, principal: &Principal, path: &str, trace: &Trace) -> Result<(), Failure> {
+        let Principal::Operator { identifier, .. } = principal else { return Ok(()) };
+        let networks = self.control.networks(identifier).map_err(|error| status::of_control(&error))?;
+        let from_known = trace.address.parse().is_ok_and(|address| admits(&networks, address));
+        if networks.is_empty() || from_known {
+            return Ok(());
+        }
+        let (trace, object) = (trace.clone(), path.to_owned());
+        self.later(move |control| {
+            let event = Event { action: Action::Login, subscription: None, object: &object, result: "network_refused" };
+            control.record(&trace, &event)
+        });
+        Err(Failure::new(ErrorCode::NetworkRefused))
     }
 
     /// Whose token it is; `None` if it is nobody's, or no more.

@@ -19,6 +19,7 @@ use crate::clock::Random;
 use crate::control::Control;
 use crate::control::accounts::{Account, StoredPassword};
 use crate::control::audit::{Action, Event, Trace};
+use crate::control::networks::admits;
 use crate::grpc::caller::with_control;
 use crate::grpc::status;
 
@@ -70,6 +71,7 @@ impl Logins {
             self.refuse(&account.identifier, Action::Login, "default_password_expired", trace).await?;
             return Err(failure);
         }
+        self.check_network(&account, credentials.address, &trace).await?;
         let token = self.open(account, trace).await?;
         Ok(LoggedIn { token, must_change_password })
     }
@@ -133,6 +135,17 @@ impl Logins {
                 Err(Failure::new(ErrorCode::WrongCredentials))
             }
         }
+    }
+
+    /// Refuses an operator who logs in from outside the networks of the account.
+    async fn check_network(&self, account: &Account, address: IpAddr, trace: &Trace) -> Result<(), Failure> {
+        let identifier = account.identifier.clone();
+        let networks = with_control(&self.control, move |control| control.networks(&identifier)).await?;
+        if admits(&networks, address) {
+            return Ok(());
+        }
+        self.refuse(&account.identifier, Action::Login, "network_refused", trace.clone()).await?;
+        Err(Failure::new(ErrorCode::NetworkRefused))
     }
 
     async fn open(&self, account: Account, trace: Trace) -> Result<String, Failure> {

@@ -15,7 +15,9 @@ pub mod audit_log;
 pub mod copy;
 pub mod customers;
 pub mod logins;
+pub mod networks;
 pub mod notices;
+pub mod places;
 pub mod pruning;
 mod schema;
 pub mod sets;
@@ -27,6 +29,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::contract::location::MoveRefused;
 use crate::contract::order_form::InvalidOrderForm;
 use parking_lot::Mutex;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -87,6 +90,9 @@ pub enum ControlError {
         /// The newest version.
         newest: u64,
     },
+    /// The contract does not allow this place.
+    #[error(transparent)]
+    Place(#[from] MoveRefused),
     /// The contract does not allow this order form.
     #[error(transparent)]
     Form(#[from] InvalidOrderForm),

@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{ControlError, alarms, amendments, approvals, copy, notices, pruning, upkeep, windows};
+use super::{ControlError, alarms, amendments, approvals, copy, networks, notices, places, pruning, upkeep, windows};
 
 /// Marks the file as a control store ("DBct").
 const APPLICATION_ID: i64 = 0x4442_6374;
@@ -17,7 +17,9 @@ const VERSIONS: [&[&str]; 1] = [&[
     approvals::TABLES,
     amendments::TABLES,
     copy::TABLES,
+    networks::TABLES,
     notices::TABLES,
+    places::TABLES,
     pruning::TABLES,
     upkeep::TABLES,
     windows::TABLES,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use common::id::{AgentId, SourceId, SubscriptionId};
 use common::limits::ENROLMENT_TOKEN_S;
 use common::text::date::moment;
+use ipnet::IpNet;
 use proto::code::Failure;
 use proto::v1;
 use tonic::{Request, Response, Status};
@@ -23,10 +24,13 @@ use crate::control::accounts::{Account, Standing};
 use crate::control::agents::Enrolment;
 use crate::control::audit::{Action, Event, Trace};
 use crate::control::customers::Customer;
+use crate::control::networks::admits;
 use crate::control::subscriptions::{Source, Subscription};
 use crate::session::error::SessionError;
 use crate::subscriptions::Subscriptions;
 
+/// Most networks of one operator.
+const NETWORKS_MAX: usize = 64;
 const SECOND_NS: i64 = 1_000_000_000;
 
 /// The operators' side.
@@ -165,6 +169,19 @@ impl v1::admin_server::Admin for AdminService {
         Ok(Response::new(v1::RevokeSubscriptionAgentReply {}))
     }
 
+    async fn set_operator_networks(
+        &self,
+        request: Request<v1::SetOperatorNetworksRequest>,
+    ) -> Result<Response<v1::SetOperatorNetworksReply>, Status> {
+        let trace = caller::trace(&request);
+        let v1::SetOperatorNetworksRequest { identifier, networks } = request.into_inner();
+        let networks = networks_from(&networks, &identifier, &trace).map_err(status::of_failure)?;
+        let identifier = normal_identifier(&identifier);
+        let set = move |control: &Control| control.set_networks(&identifier, &networks, &trace);
+        with_control(&self.control, set).await.map_err(status::of_failure)?;
+        Ok(Response::new(v1::SetOperatorNetworksReply {}))
+    }
+
     async fn set_agent_restore(
         &self,
         request: Request<v1::SetAgentRestoreRequest>,
@@ -240,16 +257,18 @@ impl AdminService {
     async fn accounts(&self, reference: String, trace: Trace) -> Result<v1::ListAccountsReply, Failure> {
         let only = records::look_or_overview(&self.control, reference, "accounts", &trace).await?;
         let only = only.map(|known| known.subscription);
-        let (accounts, subscriptions) = with_control(&self.control, move |control| {
-            Ok((control.accounts(only.as_ref())?, control.subscriptions(None)?))
+        let (accounts, references) = with_control(&self.control, move |control| {
+            let accounts = control.accounts(only.as_ref())?;
+            let networks = accounts.iter().map(|account| control.networks(&account.identifier));
+            let networks = networks.collect::<Result<Vec<_>, _>>()?;
+            Ok((accounts.into_iter().zip(networks).collect::<Vec<_>>(), control.references()?))
         })
         .await?;
-        let reference = |account: &Account| {
-            let id = account.subscription()?;
-            let found = subscriptions.iter().find(|subscription| subscription.subscription == id)?;
-            Some(found.form.reference.clone())
-        };
-        let people = accounts.iter().map(|account| convert::person(account, reference(account).unwrap_or_default()));
+        let people = accounts.iter().map(|(account, networks)| {
+            let reference = account.subscription().and_then(|id| references.get(&id).cloned());
+            let networks = networks.iter().map(ToString::to_string).collect();
+            v1::Person { networks, ..convert::person(account, reference.unwrap_or_default()) }
+        });
         Ok(v1::ListAccountsReply { people: people.collect() })
     }
 
@@ -289,6 +308,21 @@ impl AdminService {
         with_control(&self.control, create).await?;
         Ok(token)
     }
+}
+
+/// Networks as asked for. Nobody locks themselves out.
+fn networks_from(networks: &[String], identifier: &str, trace: &Trace) -> Result<Vec<IpNet>, Failure> {
+    if networks.len() > NETWORKS_MAX {
+        return Err(status::invalid("networks", "count"));
+    }
+    let read = |text: &String| text.parse::<IpNet>().map_err(|_| status::invalid("networks", "network"));
+    let networks = networks.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let is_own = trace.who == format!("operator:{}", normal_identifier(identifier));
+    let admitted = trace.address.parse().is_ok_and(|address| admits(&networks, address));
+    if is_own && !networks.is_empty() && !admitted {
+        return Err(status::invalid("networks", "own_address"));
+    }
+    Ok(networks)
 }
 
 fn wire_customer(customer: Customer) -> v1::Customer {

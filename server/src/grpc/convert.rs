@@ -89,6 +89,7 @@ pub fn person(account: &Account, reference: String) -> v1::Person {
         created_at_ns: account.created_at_ns,
         last_login_at_ns: account.last_login_at_ns.unwrap_or_default(),
         operator,
+        networks: Vec::new(),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod form;
 pub mod measure;
 pub mod monitor;
 pub mod orders;
+pub mod places;
 pub mod records;
 pub mod restore;
 pub mod router;

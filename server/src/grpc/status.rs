@@ -28,6 +28,9 @@ pub fn of_control(error: &ControlError) -> Failure {
         ControlError::NotFound { what } => Failure::new(ErrorCode::NotFound).with("what", what),
         ControlError::SetConflict { newest } => Failure::new(ErrorCode::SetConflict).with("version", newest),
         ControlError::Form(error) => of_order_form(error),
+        ControlError::Place(error) => {
+            Failure::new(ErrorCode::LocationRefused).with("location", error.object()).with("reason", error.name())
+        }
         ControlError::SamePerson => Failure::new(ErrorCode::PermissionDenied).with("role", "second_operator"),
         ControlError::TokenSpent => Failure::new(ErrorCode::Unauthenticated),
         ControlError::Open { .. }
