@@ -167,7 +167,7 @@ struct Made<'m> {
     parts: CommitParts,
     receipt: Bytes,
     server_part: Bytes,
-    today: DayUse,
+    today: Box<DayUse>,
     refusal: Option<Failure>,
     rolled_back: bool,
 }
@@ -262,7 +262,7 @@ impl Run<'_> {
             plain_bytes: head.claimed_plain_bytes,
             skipped: laid.skipped,
             server,
-            today,
+            today: *today,
             refusal,
             deferred: laid.deferred,
             receipt: checked,

@@ -85,7 +85,7 @@ pub enum CommitAnswer {
         /// What the server added, exact bytes.
         server_part: Bytes,
         /// Today's account with this snapshot.
-        today: DayUse,
+        today: Box<DayUse>,
     },
     /// These chunks are to be laid again first.
     Missing(Vec<ChunkId>),
@@ -144,7 +144,7 @@ impl Remote {
             Some(v1::commit_reply::Result::Committed(committed)) => Ok(CommitAnswer::Committed {
                 receipt: committed.receipt,
                 server_part: committed.server_part,
-                today: committed.today.map(day_use).unwrap_or_default(),
+                today: Box::new(committed.today.map(day_use).unwrap_or_default()),
             }),
             Some(v1::commit_reply::Result::Missing(missing)) => Ok(CommitAnswer::Missing(ids_of(&missing.ids)?)),
             None => Err(RemoteError::Protocol("an empty answer to commit".into())),

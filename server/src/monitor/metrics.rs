@@ -39,6 +39,8 @@ pub struct View {
 pub type Shown = Arc<RwLock<Arc<View>>>;
 
 type Labels = Vec<(&'static str, String)>;
+/// A counter of a channel: name, help, value.
+type CountRow = (&'static str, &'static str, fn(&ChannelState) -> u64);
 /// Name, help, value; a value that is not known is not shown.
 type Row<T> = (&'static str, &'static str, fn(&T) -> Option<f64>);
 
@@ -216,7 +218,7 @@ const CHANNEL: &[Row<ChannelState>] = &[
     ("queued", "Messages that wait", |channel| Some(channel.queued as f64)),
 ];
 
-const CHANNEL_COUNTS: &[(&str, &str, fn(&ChannelState) -> u64)] = &[
+const CHANNEL_COUNTS: &[CountRow] = &[
     ("failures", "Deliveries that failed", |channel| channel.failures),
     ("dropped", "Messages given up", |channel| channel.dropped),
 ];
