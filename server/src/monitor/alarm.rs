@@ -282,7 +282,8 @@ mod tests {
         let (a, b) = (key(Kind::Late, "a"), key(Kind::Late, "b"));
         let at = |minutes: i64| start().checked_add(minutes.minutes()).unwrap();
         let mut alarms = Alarms::default();
-        let rows: [(&[&Key], i64, &[(Event, &str)]); 9] = [
+        type Row<'a> = (&'a [&'a Key], i64, &'a [(Event, &'a str)]);
+        let rows: [Row<'_>; 9] = [
             (&[&a, &a], 0, &[(Event::Raised, "a")]),
             (&[&a], 23 * 60, &[]),
             (&[&a, &b], 24 * 60, &[(Event::Reminder, "a"), (Event::Raised, "b")]),

@@ -152,7 +152,13 @@ fn digest(file: &File) -> std::io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+
+    fn write(path: &Path, text: &str) {
+        File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
 
     #[test]
     fn a_copy_is_listed_by_time_checked_by_its_name_and_never_taken_for_another_file() {
@@ -160,18 +166,18 @@ mod tests {
         let copies = ControlCopies::new(Arc::new(Health::new(root.path().into(), 0)), root.path().join("control"));
         for taken_at_ns in [20, 3] {
             let draft = copies.begin().unwrap();
-            std::fs::write(draft.path(), format!("copy {taken_at_ns}")).unwrap();
+            write(draft.path(), &format!("copy {taken_at_ns}"));
             copies.publish(&draft, taken_at_ns).unwrap();
         }
         let all = copies.list().unwrap();
         assert_eq!(all.iter().map(|name| name.taken_at_ns).collect::<Vec<_>>(), [3, 20]);
         let path = copies.check(&all[0]).unwrap();
-        std::fs::write(&path, "copy 4").unwrap();
+        write(&path, "copy 4");
         assert!(matches!(copies.check(&all[0]), Err(StoreError::Damaged(_))));
         copies.remove(&all[0]).unwrap();
         assert_eq!(copies.list().unwrap(), all[1..]);
         assert_eq!(CopyName::named("3-abc.db"), None);
-        std::fs::write(root.path().join("control/readme"), "").unwrap();
+        write(&root.path().join("control/readme"), "");
         assert!(copies.list().is_err());
     }
 }

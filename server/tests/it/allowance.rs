@@ -34,7 +34,7 @@ impl Day0 {
         let server = server_under(root.path(), 11_000_000, move |terms| {
             (terms.policy, terms.per_mille) = (policy, per_mille);
         });
-        Agent::new(1, 200).at(NOON_NS - DAY_NS).back_up(&server, &[&[7; BASELINE_BYTES as usize]]);
+        Agent::new(1, 200).at(NOON_NS - DAY_NS).back_up(&server, &[&vec![7; usize::try_from(BASELINE_BYTES).unwrap()]]);
         Self { server, _root: root }
     }
 

@@ -87,7 +87,7 @@ impl State {
         }
         self.put_frames += 1;
         let is_new = self.frames.insert(header.id, frame.frame.clone()).is_none();
-        self.put_twice += usize::from(!is_new && !(self.has_losses && header.kind.is_node()));
+        self.put_twice += usize::from(!(is_new || self.has_losses && header.kind.is_node()));
     }
 }
 
