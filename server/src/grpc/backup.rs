@@ -89,8 +89,11 @@ impl Backup for BackupService {
         let subscriptions = Arc::clone(&self.subscriptions);
         let reply = run(move || {
             let now_ns = subscriptions.settings().clock.now_ns();
-            subscriptions.terms(&subscription)?.check_backup(moment(now_ns))?;
-            let answer = subscriptions.get(&subscription)?.commit(who, request, now_ns)?;
+            let terms = subscriptions.terms(&subscription)?;
+            terms.check_backup(moment(now_ns))?;
+            let open = subscriptions.get(&subscription)?;
+            open.shared().set_terms(&terms);
+            let answer = open.commit(who, request, now_ns)?;
             commit_reply(&subscriptions, &subscription, answer)
         });
         reply.await.map(Response::new)
