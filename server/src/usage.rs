@@ -68,7 +68,7 @@ pub fn usage_of(
     if civil_day(now_ns) > account.ledger.day {
         account.roll(catalog, now_ns)?;
     }
-    let Budget { ledger, uncommitted } = account;
+    let Budget { ledger, uncommitted, .. } = account;
     let since = ledger.day.checked_sub(Span::new().days(MONTH_DAYS)).unwrap_or(Date::MIN);
     let (days, stored_bytes) = (catalog.days(Some(since), None)?, catalog.stored_bytes()?);
     let shares = ledger.shares(terms, running);

@@ -1,6 +1,6 @@
 //! Rows of chunks: where each frame is, in which state, and what it counts for.
 //!
-//! Invariant: a chunk has one row per scope; laying it again after damage moves the row to the new frame.
+//! Invariant: a chunk has one row per scope; laying it again after damage moves the row to the new frame, and nothing else.
 //! Invariant: a chunk is on the list `uncommitted` from its first durable row until a snapshot reaches it.
 
 use rusqlite::{OptionalExtension, Row};
@@ -74,6 +74,8 @@ pub struct ChunkFacts {
     pub plain_bytes: u32,
     /// Frame, in bytes.
     pub frame_bytes: u32,
+    /// Row of the session that first brought it, and is charged for it; 0 while absent.
+    pub charged: u32,
 }
 
 /// Where a chunk's frame is.
@@ -91,7 +93,8 @@ pub struct Location {
     pub range: FrameRange,
 }
 
-const FACTS: &str = "chunks.row, chunks.state, chunks.kind, chunks.class, chunks.plain_bytes, chunks.frame_bytes";
+const FACTS: &str = "chunks.row, chunks.state, chunks.kind, chunks.class, chunks.plain_bytes, chunks.frame_bytes,
+    chunks.charged";
 
 fn facts(row: &Row<'_>) -> Result<ChunkFacts, CatalogError> {
     Ok(ChunkFacts {
@@ -101,6 +104,7 @@ fn facts(row: &Row<'_>) -> Result<ChunkFacts, CatalogError> {
         class: FrameClass::from_code(row.get(3)?).ok_or(CatalogError::Inconsistent("unknown class of a chunk"))?,
         plain_bytes: row.get(4)?,
         frame_bytes: row.get(5)?,
+        charged: row.get(6)?,
     })
 }
 
@@ -207,8 +211,8 @@ impl Catalog {
     fn insert_chunk(&self, row: u32, staged: &StagedChunk) -> Result<(), CatalogError> {
         let entry = &staged.entry;
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO chunks (row, scope, id, state, kind, class, pack, offset, frame_bytes, plain_bytes, session, checksum)
-             VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO chunks (row, scope, id, state, kind, class, pack, offset, frame_bytes, plain_bytes, session, charged, checksum)
+             VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)",
         )?;
         statement.execute((
             row,
@@ -226,11 +230,13 @@ impl Catalog {
         Ok(())
     }
 
+    /// What it counts for, and for whom, stays: laying a chunk again is no new content.
     fn update_chunk(&self, row: u32, staged: &StagedChunk) -> Result<(), CatalogError> {
         let entry = &staged.entry;
         let mut statement = self.connection.prepare_cached(
-            "UPDATE chunks SET state = 1, kind = ?2, class = ?3, pack = ?4, offset = ?5, frame_bytes = ?6,
-             plain_bytes = ?7, session = ?8, checksum = ?9 WHERE row = ?1",
+            "UPDATE chunks SET state = 1, kind = ?2, class = iif(state = 0, ?3, class), pack = ?4, offset = ?5,
+             frame_bytes = ?6, plain_bytes = ?7, session = ?8, charged = iif(state = 0, ?8, charged), checksum = ?9
+             WHERE row = ?1",
         )?;
         statement.execute((
             row,
@@ -259,7 +265,7 @@ impl Catalog {
             self.connection.prepare_cached("INSERT INTO chunks (row, scope, id, state) VALUES (?1, ?2, ?3, 0)")?;
         statement.execute((row, scope, id.as_bytes()))?;
         let (kind, class) = (ChunkKind::Data, FrameClass::Changed);
-        Ok(ChunkFacts { row, state: ChunkState::Absent, kind, class, plain_bytes: 0, frame_bytes: 0 })
+        Ok(ChunkFacts { row, state: ChunkState::Absent, kind, class, plain_bytes: 0, frame_bytes: 0, charged: 0 })
     }
 
     /// Marks a chunk's frame as unusable. The caller starts a closure epoch in the same transaction.
@@ -309,7 +315,7 @@ impl Catalog {
             "SELECT {FACTS}, chunks.session, chunks.pack, NULL, chunks.offset, chunks.checksum, chunks.id
              FROM chunks WHERE pack = ?1 ORDER BY offset"
         ))?;
-        let rows = statement.query_map([pack], |row| Ok((location(row), ChunkId::new(row.get(11)?))))?;
+        let rows = statement.query_map([pack], |row| Ok((location(row), ChunkId::new(row.get(12)?))))?;
         rows.map(|row| {
             let (location, id) = row?;
             let location = location?;
@@ -336,16 +342,16 @@ fn select_facts(condition: &str) -> String {
 
 fn location(row: &Row<'_>) -> Result<Location, CatalogError> {
     let facts = facts(row)?;
-    let offset: u32 = row.get(9)?;
+    let offset: u32 = row.get(10)?;
     if (facts.frame_bytes as usize) < FIXED_HEADER_BYTES {
         return Err(CatalogError::Inconsistent("a frame is too short"));
     }
     Ok(Location {
         facts,
-        session: row.get(6)?,
-        pack: row.get(7)?,
-        name: row.get::<_, Option<[u8; 32]>>(8)?.map(PackId::new),
-        range: FrameRange { offset: u64::from(offset), frame_bytes: facts.frame_bytes, checksum: row.get(10)? },
+        session: row.get(7)?,
+        pack: row.get(8)?,
+        name: row.get::<_, Option<[u8; 32]>>(9)?.map(PackId::new),
+        range: FrameRange { offset: u64::from(offset), frame_bytes: facts.frame_bytes, checksum: row.get(11)? },
     })
 }
 

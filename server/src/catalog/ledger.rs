@@ -5,6 +5,8 @@
 //! Invariant: I6 — `uncommitted` is what no snapshot ever reached, `closures` the reach of the newest snapshot of each source;
 //! `upkeep::recount` recomputes both.
 
+use std::collections::BTreeMap;
+
 use roaring::RoaringBitmap;
 use rusqlite::OptionalExtension;
 
@@ -14,8 +16,8 @@ use crate::catalog::error::CatalogError;
 use crate::catalog::file::{Catalog, count, stored};
 use crate::contract::ledger::Tally;
 
-/// The uncommitted account, each chunk with the session that sent it.
-const UNCOMMITTED: &str = "FROM uncommitted JOIN chunks USING (row) LEFT JOIN sessions ON sessions.row = chunks.session
+/// The uncommitted account, each chunk with the session that is charged for it.
+const UNCOMMITTED: &str = "FROM uncommitted JOIN chunks USING (row) LEFT JOIN sessions ON sessions.row = chunks.charged
     LEFT JOIN baselines ON baselines.source = sessions.source";
 /// Whether such a chunk was sent before its source had a baseline.
 const INITIAL: &str = "(baselines.received_at_ns IS NULL OR sessions.opened_at_ns < baselines.received_at_ns)";
@@ -85,24 +87,36 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`].
     pub fn uncommitted(&self) -> Result<Tally, CatalogError> {
+        Ok(self.uncommitted_by_source()?.into_values().fold(Tally::default(), Tally::plus))
+    }
+
+    /// The same by the source whose sessions sent it; `None` if no session is known of.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn uncommitted_by_source(&self) -> Result<BTreeMap<Option<SourceId>, Tally>, CatalogError> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT coalesce(sum(iif(chunks.kind = 0 AND class = 1 AND NOT {INITIAL}, plain_bytes, 0)), 0),
                     coalesce(sum(iif(chunks.kind = 0 AND class = 2, plain_bytes, 0)), 0),
                     coalesce(sum(iif(chunks.kind = 0 AND class = 3, plain_bytes, 0)), 0),
                     coalesce(sum(iif(chunks.kind = 0 AND class = 1 AND {INITIAL}, plain_bytes, 0)), 0),
-                    coalesce(sum(iif(chunks.kind = 0, 0, max(plain_bytes, frame_bytes))), 0), count(*)
-             {UNCOMMITTED}"
+                    coalesce(sum(iif(chunks.kind = 0, 0, max(plain_bytes, frame_bytes))), 0), count(*),
+                    sessions.source
+             {UNCOMMITTED} GROUP BY sessions.source"
         ))?;
-        Ok(statement.query_row([], |row| {
-            Ok(Tally {
+        let rows = statement.query_map([], |row| {
+            let source = row.get::<_, Option<[u8; 16]>>(6)?.map(SourceId::new);
+            let tally = Tally {
                 changed_bytes: count(row.get(0)?),
                 relaid_bytes: count(row.get(1)?),
                 reseed_bytes: count(row.get(2)?),
                 initial_bytes: count(row.get(3)?),
                 node_bytes: count(row.get(4)?),
                 chunks: count(row.get(5)?),
-            })
-        })?)
+            };
+            Ok((source, tally))
+        })?;
+        rows.map(|row| row.map_err(CatalogError::from)).collect()
     }
 
     /// The rows of the uncommitted account that were accepted as initial.

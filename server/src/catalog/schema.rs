@@ -66,6 +66,7 @@ CREATE TABLE chunks (
     frame_bytes INTEGER NOT NULL DEFAULT 0,
     plain_bytes INTEGER NOT NULL DEFAULT 0,
     session INTEGER NOT NULL DEFAULT 0,
+    charged INTEGER NOT NULL DEFAULT 0,
     checksum BLOB
 );
 CREATE UNIQUE INDEX chunks_id ON chunks (scope, id);

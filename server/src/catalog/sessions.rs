@@ -2,6 +2,8 @@
 //!
 //! Invariant: a session id is never used again, whatever became of the session.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension, Row};
 
 use common::id::{AgentId, ScopeId, SessionId, SourceId};
@@ -197,6 +199,16 @@ impl Catalog {
         let mut statement =
             self.connection.prepare_cached(&format!("{FACTS} WHERE state = 0 ORDER BY sessions.row"))?;
         statement.query_map([], |row| Ok(facts(row)))?.map(|row| row?).collect()
+    }
+
+    /// The source of each session, and when it was opened, by row.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn session_openings(&self) -> Result<BTreeMap<u32, (SourceId, i64)>, CatalogError> {
+        let mut statement = self.connection.prepare_cached("SELECT row, source, opened_at_ns FROM sessions")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, (SourceId::new(row.get(1)?), row.get(2)?))))?;
+        rows.map(|row| row.map_err(CatalogError::from)).collect()
     }
 
     /// Says what became of a session.

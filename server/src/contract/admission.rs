@@ -5,6 +5,8 @@
 //! Invariant: every limit is inclusive, and only a batch that raises a measure can be refused for it. What is known already
 //! raises nothing and is never refused.
 
+use std::collections::BTreeMap;
+
 use common::id::SourceId;
 
 use super::ledger::{Ledger, Tally, node_allowance_bytes};
@@ -65,6 +67,8 @@ pub struct Account<'a> {
     pub uncommitted: &'a Tally,
     /// What was agreed.
     pub terms: &'a Terms,
+    /// The part of it that open sessions sent, by source.
+    pub running: &'a BTreeMap<SourceId, Tally>,
     /// Who sends.
     pub source: &'a SourceId,
 }
@@ -76,7 +80,7 @@ impl Account<'_> {
     /// The first limit that the batch would exceed.
     pub fn admit(&self, batch: &Tally) -> Result<(), Refusal> {
         let next = self.uncommitted.plus(*batch);
-        let allowed = |limit| self.allowed(limit);
+        let allowed = |limit| self.allowed(limit, &next);
         for limit in
             [LimitKind::DailyChange, LimitKind::FirstBackup, LimitKind::Reseed, LimitKind::Volume, LimitKind::Chunks]
         {
@@ -104,13 +108,27 @@ impl Account<'_> {
         }
     }
 
+    /// What each other source at work adds to what counts, with `next` uncommitted.
+    fn accepted_beside(&self, next: &Tally) -> Vec<(SourceId, u64)> {
+        let mut rest = *next;
+        let others = self.running.iter().filter(|(source, _)| *source != self.source);
+        let accepted = others.map(|(source, tally)| {
+            let with = self.measure(LimitKind::DailyChange, &rest);
+            rest = rest.minus(*tally);
+            (*source, with.saturating_sub(self.measure(LimitKind::DailyChange, &rest)))
+        });
+        accepted.collect()
+    }
+
     /// The bound of a limit; `None` where the policy or the state sets none.
-    fn allowed(&self, limit: LimitKind) -> Option<u64> {
+    fn allowed(&self, limit: LimitKind, next: &Tally) -> Option<u64> {
         let terms = self.terms;
         match limit {
             LimitKind::DailyChange => match terms.policy {
                 Policy::Flag => None,
-                Policy::Defer | Policy::Refuse => self.ledger.allowed_bytes(terms, Some(self.source)),
+                Policy::Defer | Policy::Refuse => {
+                    self.ledger.allowed_beside(terms, self.source, &self.accepted_beside(next))
+                }
             },
             LimitKind::Volume => Some(terms.hard_volume_bytes),
             LimitKind::FirstBackup => {
@@ -177,7 +195,8 @@ mod tests {
 
     /// The limit that refuses a batch, with what was used and allowed.
     fn check(policy: Policy, ledger: &Ledger, uncommitted: Tally, batch: Tally) -> Option<(LimitKind, u64, u64)> {
-        let account = Account { ledger, uncommitted: &uncommitted, terms: &terms(policy), source: &SOURCE };
+        let (terms, running) = (terms(policy), BTreeMap::new());
+        let account = Account { ledger, uncommitted: &uncommitted, terms: &terms, running: &running, source: &SOURCE };
         account.admit(&batch).err().map(|refusal| (refusal.limit, refusal.used, refusal.allowed))
     }
 

@@ -138,9 +138,13 @@ impl Ledger {
 
     /// What each contracted source adds to the day's allowance; `running` is at work and will commit today.
     pub fn shares(&self, terms: &Terms, running: Option<&SourceId>) -> Vec<SourceShare> {
+        self.shares_beside(terms, running.map_or(&[], std::slice::from_ref))
+    }
+
+    fn shares_beside(&self, terms: &Terms, running: &[SourceId]) -> Vec<SourceShare> {
         let contracted = |known: &&SourceLedger| terms.sources.iter().any(|source| source.source == known.source);
         let share = |known: &SourceLedger| {
-            let runs = known.snapshots > 0 || running == Some(&known.source);
+            let runs = known.snapshots > 0 || running.contains(&known.source);
             let baseline_bytes = known.baseline.map_or(0, |baseline| baseline.bytes);
             SourceShare { baseline_bytes, days: days_carried(self.day, known.previous, runs) }
         };
@@ -150,5 +154,22 @@ impl Ledger {
     /// Bytes that may change on the day; `None` while there is no baseline.
     pub fn allowed_bytes(&self, terms: &Terms, running: Option<&SourceId>) -> Option<u64> {
         terms.rate().allowed_bytes(&self.shares(terms, running))
+    }
+
+    /// The same while other sources are at work too. What each of them has `accepted` uses the missed days that it carries
+    /// before the day that all share, as it will once it commits; so nobody has to wait for the others, and together they are
+    /// never allowed more than all of them have a right to.
+    pub fn allowed_beside(&self, terms: &Terms, running: &SourceId, accepted: &[(SourceId, u64)]) -> Option<u64> {
+        let rate = terms.rate();
+        let mut at_work = vec![*running];
+        let mut allowed = rate.allowed_bytes(&self.shares_beside(terms, &at_work))?;
+        let mut raised = allowed;
+        for (other, bytes) in accepted.iter().filter(|(other, _)| other != running) {
+            at_work.push(*other);
+            let all = rate.allowed_bytes(&self.shares_beside(terms, &at_work))?;
+            raised = raised.saturating_add(all.saturating_sub(allowed).min(*bytes));
+            allowed = all;
+        }
+        Some(raised)
     }
 }

@@ -7,6 +7,8 @@
 //! Invariant: I6 — it is what the catalog says of the day, plus what is staged; opening and each commit recompute it. The day
 //! never goes back: it is the later one of the clock's and of the last snapshot received.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use common::id::SourceId;
 use common::keys::ChunkKind;
 use common::pack::{FrameClass, PackEntry};
@@ -27,6 +29,17 @@ pub struct Budget {
     pub ledger: Ledger,
     /// Accepted, not yet reached by a snapshot.
     pub uncommitted: Tally,
+    /// The same by the source that sent it.
+    pub by_source: BTreeMap<SourceId, Tally>,
+}
+
+/// Who sends a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender<'a> {
+    /// The source of its session.
+    pub source: &'a SourceId,
+    /// Every source that has a session open.
+    pub at_work: &'a BTreeSet<SourceId>,
 }
 
 impl Budget {
@@ -36,7 +49,10 @@ impl Budget {
     /// [`CatalogError`].
     pub fn load(catalog: &Catalog) -> Result<Self, CatalogError> {
         let day = civil_day(catalog.received_at_ns()?);
-        Ok(Self { ledger: catalog.ledger(day)?, uncommitted: catalog.uncommitted()? })
+        let tallies = catalog.uncommitted_by_source()?;
+        let uncommitted = tallies.values().copied().fold(Tally::default(), Tally::plus);
+        let by_source = tallies.into_iter().filter_map(|(source, tally)| Some((source?, tally))).collect();
+        Ok(Self { ledger: catalog.ledger(day)?, uncommitted, by_source })
     }
 
     /// Begins the civil day of `now_ns`. What is uncommitted goes on to count.
@@ -52,16 +68,27 @@ impl Budget {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn try_add(&mut self, batch: &Tally, terms: &Terms, source: &SourceId) -> Result<(), Refusal> {
-        let Self { ledger, uncommitted } = &*self;
-        Account { ledger, uncommitted, terms, source }.admit(batch)?;
-        self.uncommitted = self.uncommitted.plus(*batch);
+    pub fn try_add(&mut self, batch: &Tally, terms: &Terms, sender: Sender<'_>) -> Result<(), Refusal> {
+        let at_work = self.by_source.iter().filter(|(source, _)| sender.at_work.contains(*source));
+        let running = &at_work.map(|(source, tally)| (*source, *tally)).collect();
+        let (ledger, uncommitted, source) = (&self.ledger, &self.uncommitted, sender.source);
+        Account { ledger, uncommitted, terms, running, source }.admit(batch)?;
+        self.add(batch, sender.source);
         Ok(())
     }
 
+    /// Adds what is accepted already.
+    pub fn add(&mut self, tally: &Tally, source: &SourceId) {
+        self.uncommitted = self.uncommitted.plus(*tally);
+        let of_source = self.by_source.entry(*source).or_default();
+        *of_source = of_source.plus(*tally);
+    }
+
     /// Takes back what was added for frames that were not stored after all.
-    pub fn release(&mut self, batch: &Tally) {
+    pub fn release(&mut self, batch: &Tally, source: &SourceId) {
         self.uncommitted = self.uncommitted.minus(*batch);
+        let of_source = self.by_source.entry(*source).or_default();
+        *of_source = of_source.minus(*batch);
     }
 
     /// Lets bytes that were accepted as initial count as change from here on: a later snapshot is about to reach them.
@@ -72,7 +99,7 @@ impl Budget {
         let left = self.uncommitted.minus(Tally { initial_bytes: bytes, ..Tally::default() });
         let (ledger, uncommitted) = (&self.ledger, &left);
         let change = Tally { changed_bytes: bytes, ..Tally::default() };
-        Account { ledger, uncommitted, terms, source }.admit(&change)?;
+        Account { ledger, uncommitted, terms, running: &BTreeMap::new(), source }.admit(&change)?;
         self.uncommitted = left.plus(change);
         Ok(())
     }

@@ -311,7 +311,8 @@ fn server_part(
         first,
         ..ServerPart::default()
     };
-    add_first_reached(catalog, added.chunks, before_baseline, &mut part)?;
+    let initial = if before_baseline { catalog.initial_rows()? } else { RoaringBitmap::new() };
+    add_first_reached(catalog, added.chunks, |chunk| initial.contains(chunk.row), &mut part)?;
     let mut ledger = catalog.ledger(day)?;
     if first {
         ledger.set_baseline(source, Baseline { bytes: part.reachable_bytes, day, received_at_ns });

@@ -8,12 +8,12 @@
 //! Invariant: a durable point covers all sessions, so a frame that was dropped because another session's copy is pending is
 //! durable when its own session's next durable point is.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::id::{ChunkId, SubscriptionId};
+use common::id::{ChunkId, SourceId, SubscriptionId};
 use common::pack::{PackEntry, PackHeader, PackKind};
 use common::stored::PackSession;
 use roaring::RoaringBitmap;
@@ -27,7 +27,7 @@ use crate::clock::Random;
 use crate::contract::admission::Refusal;
 use crate::contract::ledger::Tally;
 use crate::contract::terms::Terms;
-use crate::session::budget::{Budget, charge, civil_day, total};
+use crate::session::budget::{Budget, Sender, charge, civil_day, total};
 use crate::session::check::CheckedFrame;
 use crate::store::error::StoreError;
 use crate::store::packer::OpenPack;
@@ -142,7 +142,8 @@ impl Intake {
         Ok(budget)
     }
 
-    /// Takes a batch of one session: drops known chunks, charges the others at once, writes them.
+    /// Takes a batch of one session: drops known chunks, charges the others at once, writes them. `at_work` are the sources
+    /// that have a session open.
     ///
     /// # Errors
     /// [`IntakeError`] says what was taken.
@@ -150,17 +151,18 @@ impl Intake {
         &mut self,
         session: &SessionFacts,
         frames: &[CheckedFrame],
-        terms: &Terms,
+        (terms, at_work): (&Terms, &BTreeSet<SourceId>),
         now_ns: i64,
     ) -> Result<(), IntakeError> {
         self.budget(now_ns)?;
         // One state of the catalog for the whole batch: what it gains meanwhile stays pending until this lock is free.
         let wanted = self.reader.at_once(|_| self.select(session, frames))?;
         let batch = total(wanted.iter().map(|(_, charged)| *charged));
-        self.budget.try_add(&batch, terms, &session.source).map_err(IntakeError::Exceeded)?;
+        let sender = Sender { source: &session.source, at_work };
+        self.budget.try_add(&batch, terms, sender).map_err(IntakeError::Exceeded)?;
         for (at, (frame, _)) in wanted.iter().enumerate() {
             if let Err(error) = self.write(session, frame) {
-                self.budget.release(&total(wanted[at..].iter().map(|(_, charged)| *charged)));
+                self.budget.release(&total(wanted[at..].iter().map(|(_, charged)| *charged)), &session.source);
                 return Err(error.into());
             }
         }
@@ -304,12 +306,13 @@ impl Intake {
             budget.ledger = self.reader.at_once(|catalog| catalog.ledger(self.budget.ledger.day))?;
         }
         self.budget = budget;
-        let mut staged = Tally::default();
+        let mut staged = Vec::with_capacity(self.batch.chunks.len());
         for chunk in &self.batch.chunks {
-            let initial = self.is_initial(&self.reader.session_of_row(chunk.session)?);
-            staged = staged.plus(self.charge(chunk.scope, &chunk.entry, initial)?.unwrap_or_default());
+            let session = self.reader.session_of_row(chunk.session)?;
+            let charged = self.charge(chunk.scope, &chunk.entry, self.is_initial(&session))?;
+            staged.extend(charged.map(|charged| (charged, session.source)));
         }
-        self.budget.uncommitted = self.budget.uncommitted.plus(staged);
+        staged.iter().for_each(|(charged, source)| self.budget.add(charged, source));
         Ok(())
     }
 

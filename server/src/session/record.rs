@@ -15,7 +15,7 @@ use common::snapshot::StoredSnapshot;
 use common::stored::{Receipt, ServerPart};
 use roaring::RoaringBitmap;
 
-use crate::catalog::chunks::ChunkState;
+use crate::catalog::chunks::{ChunkFacts, ChunkState};
 use crate::catalog::error::CatalogError;
 use crate::catalog::file::Catalog;
 use crate::catalog::ledger::Reach;
@@ -70,15 +70,16 @@ fn data_bytes(catalog: &Catalog, rows: &RoaringBitmap) -> Result<u64, CatalogErr
     })
 }
 
-/// Adds what the ledger counts of the chunks that a snapshot is the first to reach. `before_baseline` says that its source had
-/// no complete snapshot before: its data is then initial, never change (contract, 0.2 % rule).
+/// Adds what the ledger counts of the chunks that a snapshot is the first to reach. `is_initial` tells those that are no change:
+/// sent by a session whose source had no complete snapshot, and reached before the snapshot's own source has one. Whatever was
+/// charged as change when it came in stays change, whichever source reaches it (contract, 0.2 % rule).
 ///
 /// # Errors
 /// [`CatalogError`].
 pub fn add_first_reached(
     catalog: &Catalog,
     first_reached: &RoaringBitmap,
-    before_baseline: bool,
+    is_initial: impl Fn(&ChunkFacts) -> bool,
     part: &mut ServerPart,
 ) -> Result<(), CatalogError> {
     for row in first_reached {
@@ -91,7 +92,7 @@ pub fn add_first_reached(
                 part.node_bytes += u64::from(chunk.plain_bytes.max(chunk.frame_bytes));
                 continue;
             }
-            (false, FrameClass::Changed) if before_baseline => &mut part.initial_bytes,
+            (false, FrameClass::Changed) if is_initial(&chunk) => &mut part.initial_bytes,
             (false, FrameClass::Changed) => &mut part.changed_bytes,
             (false, FrameClass::Relaid) => &mut part.relaid_bytes,
             (false, FrameClass::Reseed) => &mut part.reseed_bytes,

@@ -224,10 +224,11 @@ impl Subscription {
         let checked = frames.into_iter().map(|frame| check_frame(&session.facts, frame));
         let checked = checked.collect::<Result<Vec<CheckedFrame>, _>>()?;
         let terms = self.shared.terms()?;
+        let at_work = self.shared.live.lock().values().map(|live| live.facts.source).collect();
         let mut intake = self.shared.intake.lock();
         // A session ends before its packs are retired under this lock: none is opened for it afterwards.
         session.check_open()?;
-        match intake.put(&session.facts, &checked, &terms, now_ns) {
+        match intake.put(&session.facts, &checked, (&terms, &at_work), now_ns) {
             Ok(()) => {
                 let bytes = checked.iter().map(|frame| u64::from(frame.entry.frame_bytes)).sum();
                 self.shared.objects.health().activity().received_bytes.inc_by(bytes);

@@ -13,6 +13,7 @@ use common::keys::ChunkKind;
 use common::stored::ServerPart;
 use roaring::RoaringBitmap;
 
+use crate::catalog::chunks::ChunkFacts;
 use crate::catalog::days::tally;
 use crate::catalog::error::CatalogError;
 use crate::catalog::file::Catalog;
@@ -30,7 +31,12 @@ use crate::session::record::add_first_reached;
 /// [`SessionError::Catalog`].
 pub fn recount(catalog: &Catalog) -> Result<Vec<String>, SessionError> {
     catalog.at_once(|catalog| {
-        let mut counts = Recount { catalog, baselines: catalog.baseline_times()?, wrong: Vec::new() };
+        let mut counts = Recount {
+            catalog,
+            baselines: catalog.baseline_times()?,
+            sessions: catalog.session_openings()?,
+            wrong: Vec::new(),
+        };
         let reached = counts.closures()?;
         counts.days()?;
         counts.uncommitted(&reached)?;
@@ -42,6 +48,8 @@ struct Recount<'a> {
     catalog: &'a Catalog,
     /// When each source's baseline was received.
     baselines: BTreeMap<SourceId, i64>,
+    /// Each session's source, and when it was opened.
+    sessions: BTreeMap<u32, (SourceId, i64)>,
     wrong: Vec<String>,
 }
 
@@ -93,9 +101,8 @@ impl Recount<'_> {
         if part.first && baseline != Some(part.received_at_ns) {
             self.differs(format!("baseline of source {}", snapshot.source));
         }
-        let before_baseline = baseline.is_none_or(|baseline| part.received_at_ns <= baseline);
         let mut found = ServerPart::default();
-        add_first_reached(self.catalog, &line.chunks, before_baseline, &mut found)?;
+        add_first_reached(self.catalog, &line.chunks, |chunk| self.is_initial(chunk, snapshot), &mut found)?;
         let same = Tally { chunks: line.tally.chunks, ..tally(part) } == line.tally;
         if !same || (line.exact && tally(&found) != line.tally) {
             self.differs(format!("bytes first reached by snapshot {session}"));
@@ -104,6 +111,18 @@ impl Recount<'_> {
             self.differs(format!("bytes reached by snapshot {session}"));
         }
         Ok(closure)
+    }
+
+    /// Whether a chunk was no change when a snapshot was the first to reach it. Baselines that came later did not count then.
+    fn is_initial(&self, chunk: &ChunkFacts, snapshot: &SnapshotFacts) -> bool {
+        let at_ns = snapshot.server.received_at_ns;
+        let before = |source: &SourceId, opened_at_ns: i64| {
+            self.baselines.get(source).is_none_or(|baseline| at_ns <= *baseline || opened_at_ns < *baseline)
+        };
+        let sender = self.sessions.get(&chunk.charged);
+        // A rebuild knows of a chunk that was laid again only who did that.
+        let sent = |(source, opened_at_ns): &(SourceId, i64)| *opened_at_ns > at_ns || before(source, *opened_at_ns);
+        before(&snapshot.source, i64::MAX) && sender.is_none_or(sent)
     }
 
     fn days(&mut self) -> Result<(), SessionError> {

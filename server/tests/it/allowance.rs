@@ -23,13 +23,13 @@ const BASELINE_BYTES: u64 = 1_000_000;
 
 /// A server whose subscription may change `per_mille` thousandths a day, with a first backup of 1,000,000 bytes on the day
 /// before the 22nd.
-struct Day0 {
-    server: Subscriptions,
+pub struct Day0 {
+    pub server: Subscriptions,
     _root: TempDir,
 }
 
 impl Day0 {
-    fn new(policy: Policy, per_mille: u32) -> Self {
+    pub fn new(policy: Policy, per_mille: u32) -> Self {
         let root = tempfile::tempdir().unwrap();
         let server = server_under(root.path(), 11_000_000, move |terms| {
             (terms.policy, terms.per_mille) = (policy, per_mille);
@@ -38,22 +38,27 @@ impl Day0 {
         Self { server, _root: root }
     }
 
-    fn open(&self) -> std::sync::Arc<Subscription> {
+    pub fn open(&self) -> std::sync::Arc<Subscription> {
         self.server.get(&SUBSCRIPTION).unwrap()
     }
 
-    fn usage(&self, now_ns: i64, running: Option<&SourceId>) -> server::usage::Usage {
+    pub fn usage(&self, now_ns: i64, running: Option<&SourceId>) -> server::usage::Usage {
         let now = jiff::Timestamp::from_nanosecond(now_ns.into()).unwrap();
         usage(&self.open(), &self.server.terms(&SUBSCRIPTION).unwrap(), now, running).unwrap()
     }
 
-    fn recount(&self) {
+    pub fn recount(&self) {
         assert_eq!(self.open().read(recount).unwrap(), Vec::<String>::new());
     }
 }
 
 /// Commits `root` and gives what the server added.
-fn commit(agent: &Agent, open: &Subscription, root: &Made, state: SnapshotState) -> Result<ServerPart, SessionError> {
+pub fn commit(
+    agent: &Agent,
+    open: &Subscription,
+    root: &Made,
+    state: SnapshotState,
+) -> Result<ServerPart, SessionError> {
     let opened = open.read(|catalog| Ok(catalog.newest_snapshot(&agent.source)?)).unwrap();
     let head = common::snapshot::SnapshotHead {
         sequence: opened.map_or(0, |newest| newest.sequence) + 1,
@@ -66,7 +71,7 @@ fn commit(agent: &Agent, open: &Subscription, root: &Made, state: SnapshotState)
     }
 }
 
-fn refused_at(result: Result<u64, SessionError>) -> (u64, u64) {
+pub fn refused_at(result: Result<u64, SessionError>) -> (u64, u64) {
     match result {
         Err(SessionError::Quota { exceeded, contact, since }) => {
             assert_eq!((exceeded.limit.name(), contact.as_str()), ("daily_change", "01 02 03 04 05"));

@@ -7,6 +7,7 @@ mod account;
 mod admin;
 mod alarms;
 mod allowance;
+mod allowance_shared;
 mod budget;
 mod connection;
 mod dashboards;
