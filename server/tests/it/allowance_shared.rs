@@ -122,7 +122,7 @@ fn thirty_two_sessions_of_two_sources_after_missed_days_overshoot_by_no_byte() {
             let server = &day0.server;
             scope.spawn(move || {
                 let agent = Agent::new(number, number).at(now_ns);
-                let mut agent = if number % 2 == 0 { agent.of(OTHER_SOURCE) } else { agent };
+                let mut agent = if number.is_multiple_of(2) { agent.of(OTHER_SOURCE) } else { agent };
                 let (open, _) = agent.open(server).unwrap();
                 let mut accepted = 0;
                 for round in 0..40u8 {
