@@ -1,7 +1,8 @@
 //! The commit: from a session's last frame to a receipt.
 //!
 //! ```text
-//! durable point → closure walk (beside other sessions) → packs of the closure published → hold, if suspect
+//! durable point → closure walk (beside other sessions) → its trash brought back → packs of the closure published, whoever
+//!   filled them → hold, if suspect
 //!   → snapshot object durable
 //!   → one transaction: snapshot, day ledger, uncommitted account, reach, session state, receipt → the receipt is given out
 //! ```
@@ -190,9 +191,7 @@ impl Writer {
         if !self.catalog.has_rows(&plan.closure.trashed)? {
             return Ok(false);
         }
-        if let Some(referred) = &mut self.referred {
-            referred.insert(plan.closure.root);
-        }
+        self.keep(&plan.closure)?;
         let newest = self.catalog.newest_snapshot(&plan.head.source)?;
         if plan.head.sequence != newest.map_or(0, |newest| newest.sequence) + 1 {
             return Err(SessionError::invalid("sequence", "is not the next one of the source"));
@@ -201,7 +200,7 @@ impl Writer {
         let first_reached = self.catalog.uncommitted_rows()? & &plan.closure.chunks;
         let first = FirstReached { known: &known, terms: &terms, chunks: &first_reached };
         self.admit_commit(plan, &first)?;
-        self.publish_packs_of(&first_reached, plan.now_ns)?;
+        self.publish_packs_of(&plan.closure.chunks, plan.now_ns)?;
         let object = self.publish_object(plan, &first)?;
         let recorded = record_in_one(&self.catalog, &self.shared.key, &object, (&plan.closure, &plan.reach));
         recorded.map_err(|error| self.catalog_failed(error))?;
@@ -216,12 +215,25 @@ impl Writer {
         Ok(true)
     }
 
-    /// Publishes every staging pack that holds one of these chunks. Chunks that an earlier snapshot reached are in published
-    /// packs already: by this same step.
-    fn publish_packs_of(&mut self, first_reached: &RoaringBitmap, now_ns: i64) -> Result<(), SessionError> {
+    /// Takes a closure out of the trash before its packs are looked for: a trashed chunk that another session sends again would
+    /// move to that one's staging file meanwhile.
+    fn keep(&mut self, closure: &Closure) -> Result<(), SessionError> {
+        if let Some(referred) = &mut self.referred {
+            referred.insert(closure.root);
+        }
+        if closure.trashed.is_empty() {
+            return Ok(());
+        }
+        let brought = self.catalog.atomically(|catalog| catalog.bring_back(&closure.chunks));
+        brought.map(|_| ()).map_err(|error| self.catalog_failed(error))
+    }
+
+    /// Publishes every staging pack that holds one of these chunks, also those of other sessions: what was damaged or in trash
+    /// and was sent again lies in the staging file of whoever sent it, although an earlier snapshot reached it.
+    fn publish_packs_of(&mut self, closure: &RoaringBitmap, now_ns: i64) -> Result<(), SessionError> {
         let mut staging = RoaringBitmap::new();
         for pack in self.catalog.staging_packs()? {
-            if self.catalog.chunks_of_pack(pack.row)?.iter().any(|(row, _)| first_reached.contains(*row)) {
+            if self.catalog.chunks_of_pack(pack.row)?.iter().any(|(row, _)| closure.contains(*row)) {
                 staging.insert(pack.row);
             }
         }

@@ -23,6 +23,7 @@ mod jobs;
 mod line;
 mod mailbox;
 mod malformed;
+mod receipts;
 mod recovery;
 mod retention;
 mod scrubs;
