@@ -12,7 +12,7 @@ use rusqlite::{Row, Transaction, params};
 use super::approvals::{self, ApprovalKind};
 use super::audit::{self, Action, Event, Trace};
 use super::subscriptions::{self, Subscription};
-use super::{Control, ControlError, notices};
+use super::{Control, ControlError, copy, notices};
 use crate::contract::amendment::{FieldChange, FormChange};
 use crate::contract::calendar::{day_of, next_quarter, price_change_date, start_of};
 use crate::contract::guards::TWO_PERSON_DELAY;
@@ -194,6 +194,10 @@ fn apply_due(transaction: &Transaction<'_>, amendment: &mut Amendment, trace: &T
     let Some(number) = amendment.approval else {
         return apply(transaction, amendment, trace).map(|()| true);
     };
+    // It may have been withdrawn after the copy was taken that the store was restored from: an operator looks first.
+    if copy::restored_from(transaction)?.is_some() {
+        return Ok(false);
+    }
     match approvals::find_standing(transaction, number, trace.at_ns) {
         Ok(approval) if approval.check(moment(trace.at_ns)).is_ok() => {
             apply(transaction, amendment, trace)?;

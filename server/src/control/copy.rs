@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 use super::audit::{self, Action, Event, Trace};
 use super::{Control, ControlError};
@@ -53,6 +53,11 @@ pub fn copy(source: &Path, target: &Path, taken_at_ns: i64) -> Result<(), Contro
     if verdict == "ok" { Ok(()) } else { Err(ControlError::Damaged { what: "copy" }) }
 }
 
+/// When the copy was taken that the store of this transaction was restored from, until an operator accepted it.
+pub(super) fn restored_from(transaction: &Transaction<'_>) -> Result<Option<i64>, ControlError> {
+    Ok(transaction.query_row("SELECT max(taken_at_ns) FROM control_copy", [], |row| row.get(0))?)
+}
+
 impl Control {
     /// When the copy was taken that this store was restored from, in nanoseconds since 1970; none if it was not, or if an operator accepted
     /// it since.
@@ -60,9 +65,7 @@ impl Control {
     /// # Errors
     /// SQLite's.
     pub fn restored_from(&self) -> Result<Option<i64>, ControlError> {
-        self.read(|transaction| {
-            Ok(transaction.query_row("SELECT max(taken_at_ns) FROM control_copy", [], |row| row.get(0))?)
-        })
+        self.read(|transaction| restored_from(transaction))
     }
 
     /// An operator looked at what a restored store lacks: it is the live one from here on.

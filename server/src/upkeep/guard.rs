@@ -50,9 +50,11 @@ impl Guards {
     /// # Errors
     /// [`ControlError`].
     pub fn start(&self, wall: Timestamp) -> Result<(), ControlError> {
-        let Some(clock) = self.control.pruning_clock()? else { return Ok(()) };
-        match check_start(Some(clock.seen), wall, false) {
-            Err(stop) if clock.stopped.is_empty() => self.stop_clock(clock.seen, stop, wall),
+        let (clock, restored) = (self.control.pruning_clock()?, self.control.restored_from()?.is_some());
+        match check_start(clock.as_ref().map(|clock| clock.seen), wall, restored) {
+            Err(stop) if clock.as_ref().is_none_or(|clock| clock.stopped.is_empty()) => {
+                self.stop_clock(clock.map_or(wall, |clock| clock.seen), stop, wall)
+            }
             _ => Ok(()),
         }
     }
@@ -66,6 +68,11 @@ impl Guards {
         let clock = clock.unwrap_or(PruningClock { seen: wall, stopped: String::new(), stopped_at_ns: 0 });
         if !clock.stopped.is_empty() {
             return Err(JobError::Refused(word_of(&clock.stopped)));
+        }
+        // However it came back, and whether the server was started since or not.
+        if self.control.restored_from()?.is_some() {
+            self.stop_clock(clock.seen, Stop::Rebuilt, wall)?;
+            return Err(JobError::Refused(Stop::Rebuilt.word()));
         }
         match (HighWater { seen: clock.seen }).tick(wall) {
             Ok(HighWater { seen }) => {
@@ -93,6 +100,10 @@ impl Guards {
         let Some(id) = subscription else {
             let reason = self.control.pruning_clock()?.map_or_else(String::new, |clock| clock.stopped);
             self.control.audit_allowed_pruning(None, &reason, trace)?;
+            // The mark first: a crash in between leaves the clock stopped.
+            if self.control.restored_from()?.is_some() {
+                self.control.accept_restored(trace)?;
+            }
             self.control.store_pruning_clock(&PruningClock { seen: wall, stopped: String::new(), stopped_at_ns: 0 })?;
             return Ok(());
         };
@@ -219,6 +230,9 @@ impl Guards {
         let shared = open.shared();
         if self.control.pruning_clock()?.is_some_and(|clock| !clock.stopped.is_empty()) {
             return Err(JobError::Refused("stopped"));
+        }
+        if self.control.restored_from()?.is_some() {
+            return Err(JobError::Refused(Stop::Rebuilt.word()));
         }
         let terms = self.terms(&shared.subscription)?;
         if terms.state(now) == State::Ended {

@@ -4,8 +4,10 @@ use std::fs;
 
 use common::id::SessionId;
 use server::catalog::file::Catalog;
+use server::contract::amendment::FormChange;
 use server::contract::retention::History;
 use server::contract::service::{SuspensionReason, Window};
+use server::control::amendments::NewAmendment;
 use server::control::approvals::ApprovalKind;
 use server::store::name::{Folder, ObjectName};
 use server::upkeep::facts::{self, NewProtection};
@@ -188,6 +190,58 @@ fn a_restored_control_store_waits_for_an_operator() {
     assert_eq!(refused(site.expire()), "rebuilt");
     site.guards.allow(Some(&SUBSCRIPTION), site.now(), &operator()).unwrap();
     site.expire().unwrap();
+}
+
+/// Puts a copy of the control store in its place, as `cp` would.
+fn restore_control(root: &std::path::Path, copy: &std::path::Path) {
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(root.join(format!("control.db{suffix}")));
+    }
+    fs::copy(copy, root.join("control.db")).unwrap();
+}
+
+#[test]
+fn a_control_store_from_a_copy_prunes_and_shortens_nothing_until_an_operator_accepts_it() {
+    let root = tempfile::tempdir().unwrap();
+    let copy = root.path().join("copy.db");
+    let (world, shorter) = {
+        let site = Site::new(root.path(), 2);
+        daily(&site, 5);
+        site.expire().unwrap();
+        let change = FormChange { history: Some(History { days: 1, thinning: Vec::new() }), ..FormChange::default() };
+        let shorter = NewAmendment {
+            subscription: SUBSCRIPTION,
+            change,
+            document: "AV-1".into(),
+            signed_on: jiff::civil::date(2026, 11, 20),
+            applies_on: None,
+        };
+        let approval = site.control.amend(&shorter, &by("anne", site.now_ns())).unwrap().approval.unwrap();
+        site.control.approve(approval, &by("bruno", site.now_ns())).unwrap();
+        // No run between the copy and its return: both count the same runs.
+        server::control::copy::copy(&root.path().join("control.db"), &copy, site.now_ns()).unwrap();
+        (site.world.clone(), shorter)
+    };
+    restore_control(root.path(), &copy);
+    let site = Site::start(root.path(), &world);
+    assert_eq!(refused(site.expire()), "rebuilt");
+    site.pass_days(8);
+    for result in [site.expire(), site.purge(), site.compact()] {
+        assert_eq!(refused(result), "rebuilt");
+    }
+    assert_eq!(site.control.pruning_stops().unwrap()[0].reason, "rebuilt");
+    assert_eq!(site.control.apply_amendments(&by("server", site.now_ns())).unwrap(), 0);
+    site.guards.allow(Some(&SUBSCRIPTION), site.now(), &operator()).unwrap();
+    assert_eq!(refused(site.expire()), "rebuilt", "it is the store as a whole that must be looked at");
+    assert_eq!(snapshots(&site), 4);
+    site.guards.allow(None, site.now(), &operator()).unwrap();
+    assert!(site.control.audit(3).unwrap().iter().any(|record| record.action == "accept_restored"));
+    assert_eq!(site.control.apply_amendments(&by("server", site.now_ns())).unwrap(), 1);
+    assert_eq!(
+        site.control.subscription(&SUBSCRIPTION).unwrap().unwrap().form.history,
+        shorter.change.history.unwrap()
+    );
+    assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 3);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::id::{ChunkId, ScopeId, SessionId};
+use common::source_kind::SourceKind;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use server::clock::Clock;
@@ -15,7 +16,7 @@ use server::contract::terms::Terms;
 use server::control::Control;
 use server::control::audit::Trace;
 use server::control::customers::Customer;
-use server::control::subscriptions::Subscription as OrderedSubscription;
+use server::control::subscriptions::{Source, Subscription as OrderedSubscription};
 use server::session::fetch::{Fetched, Right};
 use server::session::subscription::Subscription;
 use server::store::objects::Objects;
@@ -28,7 +29,7 @@ use server::upkeep::mark::{MarkSettings, mark};
 use server::upkeep::purge::purge;
 use server::upkeep::token::Token;
 
-use crate::engine::{Agent, DAY_NS, NOON_NS, SUBSCRIPTION, settings};
+use crate::engine::{Agent, DAY_NS, NOON_NS, SOURCE, SUBSCRIPTION, settings};
 
 /// What outlives a restart of the server in a test.
 #[derive(Clone)]
@@ -58,8 +59,16 @@ pub fn by(who: &str, at_ns: i64) -> Trace {
 fn order(control: &Control) {
     let customer = Customer { reference: "acme".into(), name: "Acme".into(), created_at_ns: NOON_NS };
     control.create_customer(&customer, &operator()).unwrap();
-    let form = OrderForm { reference: "BC-1".into(), customer: "acme".into(), ..OrderForm::default() };
-    let subscription = OrderedSubscription::new(SUBSCRIPTION, form, Vec::new(), NOON_NS);
+    let form = OrderForm {
+        reference: "BC-1".into(),
+        customer: "acme".into(),
+        contracted_bytes: 1 << 40,
+        hard_volume_bytes: 1 << 40,
+        history: History { days: 90, thinning: Vec::new() },
+        ..OrderForm::default()
+    };
+    let source = Source { source: SOURCE, name: "fichiers".into(), kind: SourceKind::Files };
+    let subscription = OrderedSubscription::new(SUBSCRIPTION, form, vec![source], NOON_NS);
     control.create_subscription(&subscription, &operator()).unwrap();
 }
 
