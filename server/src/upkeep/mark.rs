@@ -32,31 +32,61 @@ pub struct MarkSettings {
 /// Moves to trash what nothing reaches.
 ///
 /// # Errors
-/// [`JobError`]; nothing then moved.
+/// [`JobError`]; nothing then moved. Pausing ends it as stopping does: a view of the catalog that stays open keeps its log from
+/// being shortened.
 pub fn mark(open: &Subscription, settings: MarkSettings, token: &Token) -> Result<Counts, JobError> {
-    open.writer().run(|writer| {
-        writer.referred = Some(RoaringBitmap::new());
-        Ok(())
-    })?;
-    let found = open.read(|catalog| catalog.at_once(|catalog| Ok(look(catalog, settings, token))));
-    let found = match found.map_err(JobError::from).and_then(|found| found) {
-        Ok(found) => found,
-        Err(error) => {
-            open.writer().run(|writer| {
-                writer.referred = None;
-                Ok(())
-            })?;
-            return Err(error);
-        }
-    };
-    let (chunks, reached) = (found.chunks, found.reached.len());
-    let now_ns = settings.now_ns;
-    let (trashed, brought_back) = open.writer().run(move |writer| writer.put_in_trash(found, now_ns))?;
-    Ok(vec![("chunks", chunks), ("reached", reached), ("trashed", trashed), ("brought_back", brought_back)])
+    let noting = Noting::begin(open)?;
+    let found = noting.look(settings, token)?;
+    noting.finish(found, settings.now_ns)
+}
+
+/// A run of mark: the writer notes what is referred to until this is finished, or dropped.
+pub struct Noting<'a> {
+    open: &'a Subscription,
+}
+
+impl<'a> Noting<'a> {
+    /// Lets the writer begin to note.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn begin(open: &'a Subscription) -> Result<Self, SessionError> {
+        open.writer().run(|writer| {
+            writer.referred = Some(RoaringBitmap::new());
+            Ok(())
+        })?;
+        Ok(Self { open })
+    }
+
+    /// Looks for what nothing reaches, over one view of the catalog.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub fn look(&self, settings: MarkSettings, token: &Token) -> Result<Found, JobError> {
+        self.open.read(|catalog| catalog.at_once(|catalog| Ok(look(catalog, settings, token))))?
+    }
+
+    /// Moves what was found to trash, less what was referred to meanwhile.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub fn finish(self, found: Found, now_ns: i64) -> Result<Counts, JobError> {
+        let (chunks, reached) = (found.chunks, found.reached.len());
+        let (trashed, brought_back) = self.open.writer().run(move |writer| writer.put_in_trash(found, now_ns))?;
+        Ok(vec![("chunks", chunks), ("reached", reached), ("trashed", trashed), ("brought_back", brought_back)])
+    }
+}
+
+impl Drop for Noting<'_> {
+    /// However it ended, also by a panic, the note does not grow any more.
+    fn drop(&mut self) {
+        // A writer that is gone notes nothing.
+        let _ = self.open.writer().submit(|writer| writer.referred = None);
+    }
 }
 
 /// What one look found.
-struct Found {
+pub struct Found {
     chunks: u64,
     reached: RoaringBitmap,
     candidates: RoaringBitmap,
@@ -69,7 +99,7 @@ fn look(catalog: &Catalog, settings: MarkSettings, token: &Token) -> Result<Foun
     let held_bytes = 2 * candidates.serialized_size() as u64;
     let roots = catalog.roots(touched_since_ns).map_err(SessionError::from)?;
     let reached = catalog.reachable::<JobError>(roots, |pass| {
-        token.go_on()?;
+        token.check_running()?;
         token.report(Progress { done: pass.nodes, total: 0, unit: "nodes" });
         let bytes = held_bytes + pass.memory_bytes;
         if bytes > settings.memory_bytes_max {

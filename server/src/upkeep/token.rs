@@ -56,6 +56,14 @@ impl Token {
         if *wish == Wish::Stop { Err(Stopped) } else { Ok(()) }
     }
 
+    /// Passes while the job runs: for a step that holds something others need, and therefore ends instead of waiting.
+    ///
+    /// # Errors
+    /// [`Stopped`], also while paused.
+    pub fn check_running(&self) -> Result<(), Stopped> {
+        if *self.wish.lock() == Wish::Run { Ok(()) } else { Err(Stopped) }
+    }
+
     /// Waits for a time, and longer while paused.
     ///
     /// # Errors
@@ -119,7 +127,9 @@ mod tests {
                 move || token.go_on()
             })
         };
+        assert_eq!(token.check_running(), Err(Stopped), "it does not wait");
         token.resume();
+        token.check_running().unwrap();
         waiting.join().unwrap().unwrap();
         token.rest(std::time::Duration::from_millis(1)).unwrap();
         token.pause();

@@ -10,7 +10,8 @@ use common::keys::ChunkKind;
 use server::catalog::packs::PackState;
 use server::session::commit::CommitAnswer;
 use server::store::name::{Folder, ObjectName};
-use server::upkeep::mark::{MarkSettings, mark};
+use server::upkeep::jobs::JobError;
+use server::upkeep::mark::{MarkSettings, Noting, mark};
 use server::upkeep::recount::recount;
 use server::upkeep::token::Token;
 
@@ -170,26 +171,41 @@ fn what_is_sent_while_mark_runs_is_not_moved_to_trash() {
         old.leaf(&[&data], b"entries")
     };
     // Between the view of mark and its last step: a node that names what mark did not reach.
+    let settings = MarkSettings { now_ns: site.now_ns(), memory_bytes_max: 1 << 28 };
+    let noting = Noting::begin(&open).unwrap();
+    let found = noting.look(settings, &Token::default()).unwrap();
+    let branch = agent.made(ChunkKind::Branch, &[leaf_of_old.id], b"names old");
+    agent.put(&open, &[&branch]).unwrap();
+    open.flush_and_wait(site.now_ns()).unwrap();
+    noting.finish(found, site.now_ns()).unwrap();
+    let answer = agent.commit(&open, &opened, &branch).unwrap();
+    assert!(matches!(answer, CommitAnswer::Committed { .. }));
+    assert_eq!(trashed(&site), 2, "the second backup's, which nothing refers to");
+}
+
+#[test]
+fn a_paused_or_failed_mark_ends_and_leaves_no_note_behind() {
+    let root = tempfile::tempdir().unwrap();
+    let site = Site::new(root.path(), 2);
+    site.back_up(1, &[b"one"]);
+    let is_noting = || site.open.writer().run(|writer| Ok(writer.referred.is_some())).unwrap();
+    let settings = MarkSettings { now_ns: site.now_ns(), memory_bytes_max: 1 << 28 };
     let token = Token::default();
     token.pause();
-    std::thread::scope(|scope| {
-        let marking = scope.spawn(|| {
-            let settings = MarkSettings { now_ns: site.now_ns(), memory_bytes_max: 1 << 28 };
-            mark(&open, settings, &token)
-        });
-        // The writer notes references from before the view on.
-        while !open.writer().run(|writer| Ok(writer.referred.is_some())).unwrap() {
-            std::thread::yield_now();
-        }
-        let branch = agent.made(ChunkKind::Branch, &[leaf_of_old.id], b"names old");
-        agent.put(&open, &[&branch]).unwrap();
-        open.flush_and_wait(site.now_ns()).unwrap();
-        token.resume();
-        marking.join().unwrap().unwrap();
-        let answer = agent.commit(&open, &opened, &branch).unwrap();
-        assert!(matches!(answer, CommitAnswer::Committed { .. }));
-    });
-    assert_eq!(trashed(&site), 2, "the second backup's, which nothing refers to");
+    assert!(
+        matches!(mark(&site.open, settings, &token), Err(JobError::Stopped(_))),
+        "it does not wait with a view open"
+    );
+    assert!(!is_noting());
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _noting = Noting::begin(&site.open).unwrap();
+        assert!(is_noting());
+        panic!("in the middle of mark");
+    }));
+    assert!(panicked.is_err() && !is_noting());
+    token.resume();
+    assert_eq!(Site::count(&mark(&site.open, settings, &token).unwrap(), "chunks"), 2);
+    assert!(!is_noting());
 }
 
 #[test]
