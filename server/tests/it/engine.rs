@@ -25,6 +25,7 @@ use server::session::open::{AgentPrincipal, OpenRequest, Opened};
 use server::session::subscription::Subscription;
 use server::store::objects::Objects;
 use server::subscriptions::{KnownSource, Settings, Subscriptions};
+use tempfile::TempDir;
 
 pub const SUBSCRIPTION: SubscriptionId = SubscriptionId::new([1; 16]);
 pub const SOURCE: SourceId = SourceId::new([5; 16]);
@@ -293,6 +294,11 @@ pub fn copy_folder(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
         }
     }
+}
+
+/// A scratch folder in memory where there is such a place: a simulated year would otherwise wait for the disk most of the time.
+pub fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// All files below a folder.

@@ -23,6 +23,7 @@ mod jobs;
 mod line;
 mod mailbox;
 mod malformed;
+mod model;
 mod receipts;
 mod recovery;
 mod retention;
