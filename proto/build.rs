@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "audit",
         "backup",
         "closures",
+        "history",
         "monitor",
         "orders",
         "places",
@@ -16,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "server",
         "sets",
         "types",
+        "upkeep",
     ];
     let paths = files.map(|file| format!("proto/dobaas/v1/{file}.proto"));
     let descriptors = protox::compile(paths, ["proto"])?;

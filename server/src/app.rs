@@ -19,12 +19,14 @@ use proto::v1::approvals_server::ApprovalsServer;
 use proto::v1::audit_server::AuditServer;
 use proto::v1::backup_server::BackupServer;
 use proto::v1::closures_server::ClosuresServer;
+use proto::v1::history_server::HistoryServer;
 use proto::v1::monitor_server::MonitorServer;
 use proto::v1::orders_server::OrdersServer;
 use proto::v1::places_server::PlacesServer;
 use proto::v1::restore_server::RestoreServer;
 use proto::v1::server_server::ServerServer;
 use proto::v1::sets_server::SetsServer;
+use proto::v1::upkeep_server::UpkeepServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -42,6 +44,7 @@ use crate::grpc::approvals::ApprovalsService;
 use crate::grpc::audit::AuditService;
 use crate::grpc::backup::BackupService;
 use crate::grpc::closures::ClosuresService;
+use crate::grpc::history::HistoryService;
 use crate::grpc::monitor::MonitorService;
 use crate::grpc::orders::OrdersService;
 use crate::grpc::places::PlacesService;
@@ -50,6 +53,7 @@ use crate::grpc::router::{Router, RouterBuilder};
 use crate::grpc::serve::serve;
 use crate::grpc::server::ServerService;
 use crate::grpc::sets::SetsService;
+use crate::grpc::upkeep::UpkeepService;
 use crate::identity::Identity;
 use crate::listen::{self, Stop};
 use crate::lookups;
@@ -62,7 +66,7 @@ use crate::subscriptions::{Settings, Subscriptions};
 use crate::tls::Certificates;
 use crate::upkeep::guard::Guards;
 use crate::upkeep::history::history_jobs;
-use crate::upkeep::jobs::{JobError, Jobs, Spec};
+use crate::upkeep::jobs::{JobError, Jobs, Lane, Spec};
 use crate::upkeep::{control_copy, records, scrub_round};
 
 /// Name of the control store in the server's folder.
@@ -101,6 +105,7 @@ pub struct Running {
     fingerprint: String,
     control: Arc<Control>,
     monitor: Arc<Monitor>,
+    guards: Guards,
     stop: watch::Sender<Stop>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     workers: Workers,
@@ -130,6 +135,16 @@ impl Running {
     /// Its control store.
     pub fn control(&self) -> &Arc<Control> {
         &self.control
+    }
+
+    /// Its upkeep jobs.
+    pub fn jobs(&self) -> &Arc<Jobs> {
+        &self.workers.jobs
+    }
+
+    /// Who may remove what at this moment.
+    pub fn guards(&self) -> &Guards {
+        &self.guards
     }
 
     /// Accepts nothing more, lets open calls end, and returns.
@@ -168,6 +183,11 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
         traffic: traffic.clone(),
         clock: clock.clone(),
     })?);
+    let guards = Guards::new(control.clone(), subscriptions.clone());
+    guards.start(clock.now())?;
+    let mut specs = jobs(folder, &control, &subscriptions, &identity, config);
+    specs.extend(history_jobs(&guards, &subscriptions, config.upkeep.memory_bytes_max));
+    let jobs = Arc::new(Jobs::new(control.clone(), subscriptions.clone(), specs)?);
     let parts = Parts {
         config,
         identity: &identity,
@@ -175,6 +195,8 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
         subscriptions: &subscriptions,
         random,
         monitor: &monitor,
+        jobs: &jobs,
+        guards: &guards,
     };
     let router = parts.router()?;
     let authenticator = Authenticator::new(control.clone(), clock.clone());
@@ -189,18 +211,13 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     };
     monitor_loops(&monitor, &stopped);
     let fingerprint = identity.fingerprint();
-    let guards = Guards::new(control.clone(), subscriptions.clone());
-    guards.start(clock.now())?;
-    let mut specs = jobs(folder, &control, &subscriptions, &identity, config);
-    specs.extend(history_jobs(&guards, &subscriptions, config.upkeep.memory_bytes_max));
     let renewal = Renewal { identity, certificates, names: config.names.clone(), environment: environment.clone() };
     tokio::spawn(renewal.run(stopped.clone()));
-    let jobs = Arc::new(Jobs::new(control.clone(), subscriptions.clone(), specs)?);
     let workers = Workers::start(jobs)?;
-    tokio::spawn(upkeep(subscriptions, guards, stopped));
+    tokio::spawn(upkeep(subscriptions, guards.clone(), stopped));
     let ended = stop.clone();
     let serving = tokio::spawn(async move { serve(router, &authenticator, connections, ended, &traffic).await });
-    Ok(Running { address, metrics, fingerprint, control, monitor, stop, serving, workers })
+    Ok(Running { address, metrics, fingerprint, control, monitor, guards, stop, serving, workers })
 }
 
 /// The storage engine of `folder`; nothing is opened yet. Staging lies beside the objects: a rename makes a pack of it.
@@ -236,6 +253,8 @@ struct Parts<'a> {
     subscriptions: &'a Arc<Subscriptions>,
     random: &'a Random,
     monitor: &'a Arc<Monitor>,
+    jobs: &'a Arc<Jobs>,
+    guards: &'a Guards,
 }
 
 impl Parts<'_> {
@@ -262,6 +281,17 @@ impl Parts<'_> {
         let approvals = ApprovalsService { control: control.clone() };
         let audit = AuditService { control: control.clone(), key: receipt_key };
         let monitor = MonitorService { control: control.clone(), monitor: self.monitor.clone() };
+        let history = HistoryService {
+            control: control.clone(),
+            subscriptions: self.subscriptions.clone(),
+            guards: self.guards.clone(),
+        };
+        let upkeep = UpkeepService {
+            control: control.clone(),
+            subscriptions: self.subscriptions.clone(),
+            jobs: self.jobs.clone(),
+            guards: self.guards.clone(),
+        };
         let admin = AdminService { control, subscriptions: self.subscriptions.clone(), logins, random };
         let (_, health) = tonic_health::server::health_reporter();
         Ok(RouterBuilder::default()
@@ -271,11 +301,13 @@ impl Parts<'_> {
             .with(SetsServer::new(sets).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(PlacesServer::new(places).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(ClosuresServer::new(closures).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+            .with(HistoryServer::new(history).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(OrdersServer::new(orders).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(ApprovalsServer::new(approvals).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(AuditServer::new(audit).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(AdminServer::new(admin).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(MonitorServer::new(monitor).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+            .with(UpkeepServer::new(upkeep).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(ServerServer::new(server).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(health.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .finish())
@@ -306,12 +338,13 @@ struct Workers {
 
 impl Workers {
     fn start(jobs: Arc<Jobs>) -> std::io::Result<Self> {
-        let start = |_| {
+        let start = |lane| {
             let jobs = jobs.clone();
-            let work = move || jobs.work(Duration::from_millis(UPKEEP_CHECK_MS));
+            let work = move || jobs.work(lane, Duration::from_millis(UPKEEP_CHECK_MS));
             std::thread::Builder::new().name("upkeep".into()).spawn(work)
         };
-        let threads = (0..UPKEEP_JOBS_MAX).map(start).collect::<Result<_, _>>()?;
+        let lanes = std::iter::once(Lane::Server).chain([Lane::Subscriptions; UPKEEP_JOBS_MAX]);
+        let threads = lanes.map(start).collect::<Result<_, _>>()?;
         Ok(Self { jobs, threads })
     }
 

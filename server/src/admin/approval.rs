@@ -33,11 +33,8 @@ struct Shown {
 /// The commands.
 pub fn command(texts: Texts) -> Command {
     let number = || argument("number", "NUMBER", texts).value_parser(value_parser!(i64));
-    let kinds: Vec<&str> = ApprovalKind::ALL
-        .iter()
-        .filter(|kind| **kind != ApprovalKind::ShortenHistory)
-        .map(|kind| kind.name())
-        .collect();
+    let kinds: Vec<&str> =
+        ApprovalKind::ALL.iter().filter(|kind| kind.can_be_proposed()).map(|kind| kind.name()).collect();
     let propose = subcommand("propose", "admin-approval-propose", texts)
         .arg(argument("kind", "KIND", texts).value_parser(kinds))
         .arg(argument("reference", "REFERENCE", texts))

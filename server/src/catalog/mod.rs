@@ -10,6 +10,7 @@
 pub mod children;
 pub mod chunks;
 pub mod compare;
+pub mod damage;
 pub mod days;
 pub mod error;
 pub mod facts;

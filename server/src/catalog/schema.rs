@@ -4,13 +4,13 @@
 //! 64-bit; ids are blobs. A chunk that nothing stored yet but that a node names is a row in state absent. An
 //! expired snapshot keeps its row, without a root: history of use and the chain of receipts go on.
 
-use crate::catalog::{facts, scrubs};
+use crate::catalog::{damage, facts, scrubs};
 
 /// Version of the schema, kept in `user_version`.
 pub const VERSION: i64 = 1;
 
 /// Makes an empty catalog: the lists of each area.
-pub const CREATE: &[&str] = &[BASE, facts::TABLES, scrubs::TABLES];
+pub const CREATE: &[&str] = &[BASE, damage::TABLES, facts::TABLES, scrubs::TABLES];
 
 /// Chunks, nodes, packs, sessions, snapshots and what is counted.
 const BASE: &str = "

@@ -72,6 +72,15 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// Its stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Change => "change",
+            Self::Incompressible => "incompressible",
+            Self::Gone => "gone",
+        }
+    }
+
     /// As a record holds it.
     pub const fn stored(self) -> HoldSignal {
         match self {

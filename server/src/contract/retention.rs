@@ -97,6 +97,20 @@ pub enum Reason {
     Newest,
 }
 
+impl Reason {
+    /// Its stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InWindow => "in_window",
+            Self::WindowEdge => "window_edge",
+            Self::LastComplete => "last_complete",
+            Self::LastVerified => "last_verified",
+            Self::Protected => "protected",
+            Self::Newest => "newest",
+        }
+    }
+}
+
 /// How long ago `received_at` was, not counting suspensions.
 pub fn age(received_at: Timestamp, now: Timestamp, suspensions: &[Suspension]) -> SignedDuration {
     let asleep: SignedDuration = suspensions

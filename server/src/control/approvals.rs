@@ -43,8 +43,10 @@ pub const APPROVAL_LIFE_NS: i64 = 60 * 24 * 3_600 * 1_000_000_000;
 pub enum ApprovalKind {
     /// A shorter history, by amendment.
     ShortenHistory,
-    /// A hold taken away.
+    /// Holds taken away: those that stood when it was asked for.
     LiftHold,
+    /// A protection ended before its date; the detail begins with its id.
+    Unprotect,
     /// What a hand-back of kind `destroy` removes.
     Destroy,
     /// A subscription with all that it stores.
@@ -57,9 +59,10 @@ pub enum ApprovalKind {
 
 impl ApprovalKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ShortenHistory,
         Self::LiftHold,
+        Self::Unprotect,
         Self::Destroy,
         Self::DeleteSubscription,
         Self::PruneOverride,
@@ -71,11 +74,18 @@ impl ApprovalKind {
         match self {
             Self::ShortenHistory => "shorten_history",
             Self::LiftHold => "lift_hold",
+            Self::Unprotect => "unprotect",
             Self::Destroy => "destroy",
             Self::DeleteSubscription => "delete_subscription",
             Self::PruneOverride => "prune_override",
             Self::Expunge => "expunge",
         }
+    }
+
+    /// True if something carries it out, and it is asked for by itself: a shorter history comes with its amendment and the end of a
+    /// protection with the protection, so that they stand or fall together; nothing destroys in this version.
+    pub const fn can_be_proposed(self) -> bool {
+        matches!(self, Self::LiftHold | Self::PruneOverride)
     }
 
     /// The kind of a name.

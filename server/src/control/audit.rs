@@ -97,6 +97,16 @@ pub enum Action {
     TestAlarms,
     /// Pruning that stood still goes on.
     AllowPruning,
+    /// A job of upkeep was asked for; the object names it.
+    RunUpkeep,
+    /// The running job of upkeep was stopped.
+    StopUpkeep,
+    /// Holds were lifted.
+    LiftHold,
+    /// A snapshot was protected; the object names it.
+    Protect,
+    /// A protection was ended before its date.
+    Unprotect,
 }
 
 impl Action {
@@ -139,6 +149,11 @@ impl Action {
             Self::AcceptRestored => "accept_restored",
             Self::TestAlarms => "test_alarms",
             Self::AllowPruning => "allow_pruning",
+            Self::RunUpkeep => "run_upkeep",
+            Self::StopUpkeep => "stop_upkeep",
+            Self::LiftHold => "lift_hold",
+            Self::Protect => "protect",
+            Self::Unprotect => "unprotect",
         }
     }
 }

@@ -67,6 +67,9 @@ impl ApprovalsService {
             // It comes with the amendment that shortens, so that both stand or fall together.
             return Err(status::invalid("kind", "amendment"));
         }
+        if !kind.can_be_proposed() {
+            return Err(status::invalid("kind", "not_available"));
+        }
         if !is_name(&request.detail) {
             return Err(status::invalid("detail", "name"));
         }
@@ -103,9 +106,14 @@ fn wire(approval: &Approval, references: &HashMap<SubscriptionId, String>, now_n
         customer_told_at_ns: approval.customer_told_at_ns,
         approved_by,
         approved_at_ns,
-        due_at_ns: due(approval, moment(now_ns)).map_or(0, nanoseconds),
+        due_at_ns: due_at_ns(approval, now_ns),
         state: state(approval, now_ns).to_owned(),
     }
+}
+
+/// From when an approved request may be carried out, in nanoseconds since 1970; 0 if nobody approved it.
+pub fn due_at_ns(approval: &Approval, now_ns: i64) -> i64 {
+    due(approval, moment(now_ns)).map_or(0, nanoseconds)
 }
 
 /// From when an approved request may be carried out.

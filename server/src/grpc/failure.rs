@@ -7,13 +7,23 @@ use proto::code::{ErrorCode, Failure};
 use tonic::Status;
 
 use crate::catalog::error::CatalogError;
-use crate::grpc::status::of_failure;
+use crate::grpc::status::{internal, of_control, of_failure};
 use crate::session::error::SessionError;
 use crate::store::error::StoreError;
+use crate::upkeep::jobs::JobError;
 
 /// The status of a session's error.
 pub fn of_session(error: &SessionError) -> Status {
     of_failure(session_failure(error))
+}
+
+/// What a failure of upkeep means to an operator.
+pub fn job_failure(error: &JobError) -> Failure {
+    match error {
+        JobError::Session(error) => session_failure(error),
+        JobError::Control(error) => of_control(error),
+        JobError::Stopped(_) | JobError::Refused(_) | JobError::Failed(_) => internal(error),
+    }
 }
 
 /// What a session's error means to a client.

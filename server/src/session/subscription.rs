@@ -57,6 +57,8 @@ pub struct Shared {
     pub intake: Mutex<Intake>,
     /// The sessions that take frames.
     pub live: Mutex<HashMap<SessionId, Arc<LiveSession>>>,
+    /// Held by whoever removes a snapshot, from asking whether it may go until it is gone, and by whoever protects one.
+    pub removal: Mutex<()>,
     lookup: TermsLookup,
     terms: Mutex<Option<Arc<Terms>>>,
     streams: AtomicUsize,
@@ -99,6 +101,7 @@ impl Shared {
             thresholds,
             intake,
             live,
+            removal: Mutex::default(),
             lookup,
             terms,
             streams,

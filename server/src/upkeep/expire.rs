@@ -78,6 +78,9 @@ fn check_announced(open: &Subscription, pass: &Pass<'_>, going: &[SessionId], to
 fn expire_one(open: &Subscription, pass: &Pass<'_>, session: &SessionId) -> Result<(), JobError> {
     let (session, now_ns) = (*session, pass.now_ns());
     let shared = open.shared();
+    // Nobody protects a snapshot between the guards' answer and its end.
+    let _alone = shared.removal.lock();
+    pass.check_snapshot(&session)?;
     let row = open.read(|catalog| Ok(catalog.snapshot(&session)?))?.ok_or(SessionError::Unknown)?;
     bury(&shared.objects, &shared.subscription, &row, now_ns)?;
     pass.remove_snapshot(&session)?;

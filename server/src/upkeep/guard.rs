@@ -17,13 +17,13 @@ use crate::contract::retention::{History, is_shorter};
 use crate::contract::terms::{State, Terms};
 use crate::control::approvals::{Approval, ApprovalKind};
 use crate::control::audit::Trace;
-use crate::control::pruning::{Pruning, PruningClock};
+use crate::control::pruning::{Pruning, PruningClock, PruningStop};
 use crate::control::{Control, ControlError};
 use crate::session::error::SessionError;
 use crate::session::subscription::Subscription;
 use crate::store::name::{Folder, ObjectName};
 use crate::subscriptions::Subscriptions;
-use crate::upkeep::facts::{Frozen, frozen};
+use crate::upkeep::facts::{Frozen, frozen, known};
 use crate::upkeep::jobs::JobError;
 use crate::upkeep::remove::Pass;
 
@@ -92,29 +92,66 @@ impl Guards {
         self.control.store_pruning_clock(&PruningClock { seen, stopped, stopped_at_ns })
     }
 
-    /// An operator looked: pruning goes on everywhere, or of one subscription. What two persons must agree on is not touched.
+    /// An operator looked: pruning goes on everywhere, or of one subscription; the word of what had stopped it, empty if nothing
+    /// had. What two persons must agree on is not touched.
     ///
     /// # Errors
     /// [`JobError`].
-    pub fn allow(&self, subscription: Option<&SubscriptionId>, wall: Timestamp, trace: &Trace) -> Result<(), JobError> {
+    pub fn allow(
+        &self,
+        subscription: Option<&SubscriptionId>,
+        wall: Timestamp,
+        (reason, trace): (&str, &Trace),
+    ) -> Result<String, JobError> {
         let Some(id) = subscription else {
-            let reason = self.control.pruning_clock()?.map_or_else(String::new, |clock| clock.stopped);
-            self.control.audit_allowed_pruning(None, &reason, trace)?;
+            let stopped = self.control.pruning_clock()?.map_or_else(String::new, |clock| clock.stopped);
+            self.control.audit_allowed_pruning(None, &format!("{stopped}: {reason}"), trace)?;
             // The mark first: a crash in between leaves the clock stopped.
             if self.control.restored_from()?.is_some() {
                 self.control.accept_restored(trace)?;
             }
             self.control.store_pruning_clock(&PruningClock { seen: wall, stopped: String::new(), stopped_at_ns: 0 })?;
-            return Ok(());
+            return Ok(stopped);
         };
         let mut pruning = self.control.pruning(id)?;
-        self.control.audit_allowed_pruning(Some(id), &pruning.stopped, trace)?;
-        pruning.stopped = String::new();
+        self.control.audit_allowed_pruning(Some(id), &format!("{}: {reason}", pruning.stopped), trace)?;
+        let stopped = std::mem::take(&mut pruning.stopped);
         let open = self.subscriptions.get(id)?;
         // Both counters forward, whichever of the two is the older one.
         pruning.runs = pruning.runs.max(open.read(|catalog| Ok(catalog.upkeep_runs()?))?);
         self.control.store_pruning(id, &pruning)?;
-        set_runs(&open, pruning.runs)
+        set_runs(&open, pruning.runs)?;
+        Ok(stopped)
+    }
+
+    /// Where pruning stands still, and why: stops that wait for an operator, then holds, suspensions and ends.
+    ///
+    /// # Errors
+    /// [`JobError`] if the control store cannot be read; a subscription that cannot be read is left to its alarm.
+    pub fn stops(&self, now: Timestamp) -> Result<Vec<PruningStop>, JobError> {
+        let mut stops = self.control.pruning_stops()?;
+        for id in self.subscriptions.stored().map_err(SessionError::from)? {
+            let Some(terms) = self.control.terms(&id)? else { continue };
+            let mut stop = |reason: &str, since_ns| {
+                stops.push(PruningStop { subscription: Some(id), reason: reason.to_owned(), since_ns });
+            };
+            if terms.state(now) == State::Ended {
+                stop("ended", 0);
+            } else if !terms.openness(now).pruning {
+                stop("suspended", 0);
+            }
+            let holds = self.subscriptions.peek(&id, |catalog, _| Ok(known(catalog)?.standing().holds));
+            if let Some(hold) = holds.ok().flatten().and_then(|holds| holds.into_iter().next()) {
+                stop("hold", hold.at_ns);
+            }
+        }
+        Ok(stops)
+    }
+
+    /// True if [`Self::allow`] ends a stop of this word. Too many snapshots need two persons, and a store that cannot be read is
+    /// looked at again by each run.
+    pub fn can_allow(word: &str) -> bool {
+        Stop::WORDS.contains(&word) && word != TOO_MANY && word != Stop::ReadFailed.word()
     }
 
     /// Lets a run begin that may remove something of a subscription.
@@ -135,6 +172,19 @@ impl Guards {
         self.control.store_pruning(&id, &pruning)?;
         set_runs(open, pruning.runs)?;
         Ok(Pass::new(self, open, now, history))
+    }
+
+    /// Whether anything of a subscription may go at present; nothing begins and nothing is stored.
+    ///
+    /// # Errors
+    /// [`JobError::Refused`] with the guard's word.
+    pub fn admissible(&self, open: &Subscription, now: Timestamp) -> Result<(), JobError> {
+        let clock = self.control.pruning_clock()?.map_or_else(String::new, |clock| clock.stopped);
+        let stopped = self.control.pruning(&open.shared().subscription)?.stopped;
+        match [clock, stopped].iter().find(|word| !word.is_empty()) {
+            Some(word) => Err(JobError::Refused(word_of(word))),
+            None => self.frozen(open, now).map(|_| ()),
+        }
     }
 
     /// G2: a catalog and a control store that do not count the same runs: one of them was rebuilt or restored.

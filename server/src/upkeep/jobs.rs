@@ -149,6 +149,21 @@ pub struct Spec {
     pub run: Box<Run>,
 }
 
+/// Which jobs a worker runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Those of the server itself: however long subscriptions take, the control store is copied.
+    Server,
+    /// Those of subscriptions.
+    Subscriptions,
+}
+
+impl Lane {
+    fn has(self, place: Place) -> bool {
+        (self == Self::Server) == place.is_none()
+    }
+}
+
 /// A job as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobStatus {
@@ -209,23 +224,28 @@ impl Jobs {
 
     /// Runs what is due, one job after the other, until nothing is or [`Self::close`] is called; how many ran.
     pub fn run_due(&self) -> usize {
+        self.run_lane(Lane::Server) + self.run_lane(Lane::Subscriptions)
+    }
+
+    fn run_lane(&self, lane: Lane) -> usize {
         let mut ran = 0;
-        while let Some((place, spec, token)) = self.take_due() {
+        while let Some((place, spec, token)) = self.take_due(lane) {
             self.run(place, spec, &token);
             ran += 1;
         }
         ran
     }
 
-    /// Runs what is due for as long as the server serves; looks every `look_every` at least.
-    pub fn work(&self, look_every: std::time::Duration) {
+    /// Runs what is due of a lane for as long as the server serves; looks every `look_every` at least.
+    pub fn work(&self, lane: Lane, look_every: std::time::Duration) {
         loop {
-            self.run_due();
+            self.run_lane(lane);
             let mut state = self.state.lock();
             if state.closing {
                 return;
             }
-            if state.wanted.is_empty() {
+            let can_run = |(place, _): &(Place, JobKind)| lane.has(*place) && !state.running.contains_key(place);
+            if !state.wanted.iter().any(can_run) {
                 self.changed.wait_for(&mut state, look_every);
             }
         }
@@ -244,8 +264,7 @@ impl Jobs {
     /// # Errors
     /// [`JobError::Failed`] if there is no such job at such a place.
     pub fn request(&self, place: Place, kind: JobKind) -> Result<(), JobError> {
-        let known = self.specs.iter().any(|spec| spec.kind == kind && spec.for_server == place.is_none());
-        if !known {
+        if !self.knows(place, kind) {
             return Err(JobError::Failed(format!("there is no job {} there", kind.name())));
         }
         self.state.lock().wanted.insert((place, kind));
@@ -253,20 +272,29 @@ impl Jobs {
         Ok(())
     }
 
-    /// Pauses or resumes all jobs of a place, also across a restart.
+    /// True if there is such a job at such a place.
+    pub fn knows(&self, place: Place, kind: JobKind) -> bool {
+        self.specs.iter().any(|spec| spec.kind == kind && spec.for_server == place.is_none())
+    }
+
+    /// Pauses or resumes all jobs of a place, also across a restart. The running one stops at its next step, so that it keeps no
+    /// worker from others, and begins again when its place is resumed.
     ///
     /// # Errors
     /// [`ControlError`].
     pub fn pause(&self, place: Place, paused: bool, trace: &Trace) -> Result<(), ControlError> {
         self.control.pause_upkeep(place.as_ref(), paused, trace)?;
-        let mut state = self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         if paused {
             state.paused.insert(place);
+            if let Some((_, token)) = state.running.get(&place) {
+                token.stop();
+            }
         } else {
             state.paused.remove(&place);
-        }
-        if let Some((_, token)) = state.running.get(&place) {
-            if paused { token.pause() } else { token.resume() }
+            let stopped = state.last.iter().filter(|((of, _), last)| *of == place && last.outcome == "stopped");
+            state.wanted.extend(stopped.map(|(key, _)| *key));
         }
         self.changed.notify_all();
         Ok(())
@@ -306,33 +334,38 @@ impl Jobs {
         Ok(std::iter::once(None).chain(stored.into_iter().map(Some)).collect())
     }
 
-    /// Takes the next due job and marks its place as taken.
-    fn take_due(&self) -> Option<(Place, &Spec, Arc<Token>)> {
-        let places = self.places().unwrap_or_else(|error| {
+    /// Takes the next job of a lane and marks its place as taken: what was asked for, then what is due the longest.
+    fn take_due(&self, lane: Lane) -> Option<(Place, &Spec, Arc<Token>)> {
+        let mut places = self.places().unwrap_or_else(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "the stored subscriptions could not be listed");
-            Vec::new()
+            vec![None]
         });
+        places.retain(|place| lane.has(*place));
         let now = self.clock.now();
         let mut state = self.state.lock();
         if state.closing {
             return None;
         }
-        for place in places.into_iter().filter(|place| !state.running.contains_key(place)).collect::<Vec<_>>() {
-            for spec in self.specs.iter().filter(|spec| spec.for_server == place.is_none()) {
-                let key = (place, spec.kind);
-                let asked = state.wanted.remove(&key);
-                let due = || !state.paused.contains(&place) && due_at(spec, state.last.get(&key)) <= now;
-                if asked || due() {
-                    let token = Arc::new(Token::default());
-                    state.running.insert(place, (spec.kind, token.clone()));
-                    return Some((place, spec, token));
-                }
-            }
-        }
-        // What was asked for at a place that is not there (any more) is not waited for.
-        let running: BTreeSet<Place> = state.running.keys().copied().collect();
-        state.wanted.retain(|(place, _)| running.contains(place));
-        None
+        let free = places.iter().filter(|place| !state.running.contains_key(place));
+        let all = free.flat_map(|place| self.specs.iter().map(move |spec| (*place, spec)));
+        let ours = all.filter(|(place, spec)| spec.for_server == place.is_none());
+        let urgency = |(place, spec): &(Place, &Spec)| {
+            let key = (*place, spec.kind);
+            let due_at = due_at(spec, state.last.get(&key));
+            let asked = state.wanted.contains(&key);
+            (asked || (due_at <= now && !state.paused.contains(place))).then_some((!asked, due_at, spec.kind, *place))
+        };
+        let next = ours.filter_map(|job| Some((urgency(&job)?, job))).min_by_key(|(urgency, _)| *urgency);
+        let Some((_, (place, spec))) = next else {
+            // What was asked for at a place that is not there (any more) is not waited for.
+            let running: BTreeSet<Place> = state.running.keys().copied().collect();
+            state.wanted.retain(|(place, _)| running.contains(place) || !lane.has(*place));
+            return None;
+        };
+        let token = Arc::new(Token::default());
+        state.wanted.remove(&(place, spec.kind));
+        state.running.insert(place, (spec.kind, token.clone()));
+        Some((place, spec, token))
     }
 
     fn run(&self, place: Place, spec: &Spec, token: &Token) {

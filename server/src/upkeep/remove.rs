@@ -73,11 +73,11 @@ impl<'a> Pass<'a> {
         self.guards.frozen(self.open, self.now).map(|_| ())
     }
 
-    /// Removes the object of an expired snapshot, whose tombstone is durable.
+    /// Asks whether a snapshot may go at this moment.
     ///
     /// # Errors
-    /// [`JobError::Refused`] if it is protected, is kept by the history, or is one too many.
-    pub fn remove_snapshot(&self, session: &SessionId) -> Result<(), JobError> {
+    /// [`JobError::Refused`] if it is protected or kept by the history.
+    pub fn check_snapshot(&self, session: &SessionId) -> Result<(), JobError> {
         let frozen = self.guards.frozen(self.open, self.now)?;
         if frozen.keeps(session, self.now_ns()) {
             return Err(JobError::Refused("protected"));
@@ -89,6 +89,15 @@ impl<'a> Pass<'a> {
         if fate.is_none_or(|(_, fate)| *fate != Fate::Expire) {
             return Err(JobError::Refused("kept"));
         }
+        Ok(())
+    }
+
+    /// Removes the object of an expired snapshot, whose tombstone is durable. The caller holds the lock of removals.
+    ///
+    /// # Errors
+    /// [`JobError::Refused`] if it may not go, or is one too many.
+    pub fn remove_snapshot(&self, session: &SessionId) -> Result<(), JobError> {
+        self.check_snapshot(session)?;
         let left = self.snapshots_left.get().checked_sub(1).ok_or(JobError::Refused("too_many"))?;
         self.snapshots_left.set(left);
         let shared = self.open.shared();

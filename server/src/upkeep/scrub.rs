@@ -90,7 +90,7 @@ pub fn scrub_these(
     mut go_on: impl FnMut(u64) -> bool,
 ) -> Result<Scrubbed, SessionError> {
     let (report, damaged_rows) = (Scrubbed::default(), RoaringBitmap::new());
-    let mut scrub = Scrub { open, now_ns, report, damaged_rows, go_on: &mut go_on };
+    let mut scrub = Scrub { open, now_ns, report, damaged_rows, whole: false, go_on: &mut go_on };
     for pack in &wanted.packs {
         if !(scrub.go_on)(scrub.report.bytes) || !scrub.pack(pack)? {
             return scrub.finish();
@@ -112,6 +112,7 @@ pub fn scrub_these(
     }
     scrub.missing_snapshots()?;
     scrub.keyring()?;
+    scrub.whole = true;
     open.writer().run(move |writer| {
         Ok(writer.catalog.atomically::<_, CatalogError>(|catalog| catalog.set_objects_scrubbed(now_ns))?)
     })?;
@@ -133,6 +134,8 @@ struct Scrub<'a> {
     now_ns: i64,
     report: Scrubbed,
     damaged_rows: RoaringBitmap,
+    /// Every small object was looked at.
+    whole: bool,
     go_on: &'a mut dyn FnMut(u64) -> bool,
 }
 
@@ -350,21 +353,44 @@ impl Scrub<'_> {
         Ok(())
     }
 
-    /// Adds the snapshots that reach something damaged.
+    /// Stores what was found: damaged small objects, and the snapshots that reach something damaged.
     fn finish(mut self) -> Result<Scrubbed, SessionError> {
-        if !self.damaged_rows.is_empty() {
-            let damaged = &self.damaged_rows;
-            self.report.affected_snapshots = self.open.read(|catalog| {
-                let mut affected = Vec::new();
-                for snapshot in catalog.snapshots()? {
-                    if !survey(catalog, snapshot.root, u64::MAX)?.chunks.is_disjoint(damaged) {
-                        affected.push(snapshot.session);
-                    }
-                }
-                Ok(affected)
-            })?;
+        if self.report.damaged.is_empty() && !self.whole {
+            return Ok(self.report);
         }
+        let packs = format!("{}/", Folder::Packs.path());
+        let small = self.report.damaged.iter().filter(|name| !name.starts_with(&packs));
+        let (small, whole, now_ns): (Vec<String>, _, _) = (small.cloned().collect(), self.whole, self.now_ns);
+        let affected = self.affected()?;
+        self.open.writer().run(move |writer| {
+            Ok(writer.catalog.atomically::<_, CatalogError>(|catalog| {
+                catalog.note_damaged_objects(&small, whole, now_ns)?;
+                catalog.set_affected_snapshots(&affected)
+            })?)
+        })?;
         Ok(self.report)
+    }
+
+    /// The snapshots that reach a damaged chunk, and how many each; those that reach one of this scrub's go into the report.
+    fn affected(&mut self) -> Result<Vec<(SessionId, u64)>, SessionError> {
+        let found = &self.damaged_rows;
+        let (all, reported) = self.open.read(|catalog| {
+            let (mut all, mut reported) = (Vec::new(), Vec::new());
+            let damaged = catalog.damaged_rows()? | found;
+            let snapshots = if damaged.is_empty() { Vec::new() } else { catalog.snapshots()? };
+            for snapshot in snapshots {
+                let reached = survey(catalog, snapshot.root, u64::MAX)?.chunks & &damaged;
+                if !reached.is_empty() {
+                    all.push((snapshot.session, reached.len()));
+                }
+                if !reached.is_disjoint(found) {
+                    reported.push(snapshot.session);
+                }
+            }
+            Ok((all, reported))
+        })?;
+        self.report.affected_snapshots = reported;
+        Ok(all)
     }
 }
 

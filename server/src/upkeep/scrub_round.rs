@@ -34,7 +34,9 @@ const AGAIN_NS: i64 = 25 * 24 * HOUR_NS;
 /// Small objects are read again after this.
 const OBJECTS_NS: i64 = 20 * HOUR_NS;
 /// Time from one round to the next.
-const EVERY: SignedDuration = SignedDuration::from_mins(30);
+const EVERY: SignedDuration = SignedDuration::from_mins(10);
+/// Longest time that a round reads, so that other jobs of the subscription and of others have their turn.
+const ROUND: SignedDuration = SignedDuration::from_mins(5);
 /// Bytes after which a round rests, so that its speed is even.
 const STRIDE_BYTES: u64 = 4 << 20;
 
@@ -59,9 +61,9 @@ impl Pace {
         Duration::from_millis(ms)
     }
 
-    /// Bytes of one round: it ends before the next would begin, so that other jobs of the subscription have their turn.
+    /// Bytes of one round.
     fn round_bytes(self) -> u64 {
-        let seconds = u64::try_from(EVERY.as_secs()).unwrap_or(0);
+        let seconds = u64::try_from(ROUND.as_secs()).unwrap_or(0);
         if self.bytes_per_second == 0 { u64::MAX } else { self.bytes_per_second.saturating_mul(seconds) }
     }
 }

@@ -450,7 +450,7 @@ fn a_crash_after_any_step_loses_nothing_that_is_reachable() {
         let crashed = Site::start(copy.path(), &world);
         check(&crashed, "recovered");
         // The copy was not looked at since it was taken.
-        crashed.guards.allow(None, crashed.now(), &operator()).unwrap();
+        crashed.guards.allow(None, crashed.now(), ("looked", &operator())).unwrap();
         crashed.mark().unwrap();
         crashed.purge().unwrap();
         crashed.compact().unwrap();

@@ -111,7 +111,7 @@ fn a_rebuilt_catalog_knows_what_expired() {
     site.pass_days(3);
     assert_eq!(refused(site.expire()), "rebuilt");
     assert_eq!(refused(site.purge()), "rebuilt");
-    site.guards.allow(Some(&SUBSCRIPTION), site.now(), &operator()).unwrap();
+    site.guards.allow(Some(&SUBSCRIPTION), site.now(), ("looked", &operator())).unwrap();
     assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 3);
 }
 
@@ -128,7 +128,7 @@ fn a_clock_that_jumps_stops_pruning_until_an_operator_looked() {
     assert_eq!(refused(site.expire()), "clock_forward", "it stays stopped");
     let stops = site.control.pruning_stops().unwrap();
     assert_eq!((stops[0].subscription, stops[0].reason.as_str()), (None, "clock_forward"));
-    site.guards.allow(None, site.now(), &operator()).unwrap();
+    site.guards.allow(None, site.now(), ("looked", &operator())).unwrap();
     site.expire().unwrap();
     site.jump(-600_000_000_000);
     assert_eq!(refused(site.expire()), "clock_back");
@@ -143,7 +143,7 @@ fn an_operator_alone_cannot_prune_by_a_clock_set_forward() {
     site.expire().unwrap();
     site.jump(400 * DAY_NS);
     assert_eq!(refused(site.expire()), "clock_forward");
-    site.guards.allow(None, site.now(), &operator()).unwrap();
+    site.guards.allow(None, site.now(), ("looked", &operator())).unwrap();
     assert_eq!(refused(site.expire()), "too_many", "all but the newest, and none of them announced");
     assert_eq!(snapshots(&site), 6);
 }
@@ -161,7 +161,7 @@ fn after_a_day_of_downtime_pruning_waits() {
     let site = Site::start(root.path(), &world);
     site.guards.start(site.now()).unwrap();
     assert_eq!(refused(site.expire()), "downtime");
-    site.guards.allow(None, site.now(), &operator()).unwrap();
+    site.guards.allow(None, site.now(), ("looked", &operator())).unwrap();
     assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 2);
 }
 
@@ -188,7 +188,7 @@ fn a_restored_control_store_waits_for_an_operator() {
     let site = Site::start(root.path(), &world);
     site.guards.tick(site.now()).unwrap();
     assert_eq!(refused(site.expire()), "rebuilt");
-    site.guards.allow(Some(&SUBSCRIPTION), site.now(), &operator()).unwrap();
+    site.guards.allow(Some(&SUBSCRIPTION), site.now(), ("looked", &operator())).unwrap();
     site.expire().unwrap();
 }
 
@@ -253,7 +253,7 @@ fn a_run_that_removes_more_than_announced_stops_and_asks_two_persons() {
     site.change_terms(|terms| terms.history.days = 2);
     assert_eq!(refused(site.expire()), "too_many");
     assert_eq!(site.control.pruning_stops().unwrap()[0].reason, "too_many");
-    site.guards.allow(Some(&SUBSCRIPTION), site.now(), &operator()).unwrap();
+    site.guards.allow(Some(&SUBSCRIPTION), site.now(), ("looked", &operator())).unwrap();
     assert_eq!(refused(site.expire()), "too_many", "one operator is not enough");
     assert_eq!(snapshots(&site), 12);
     agreed(&site, ApprovalKind::PruneOverride);

@@ -82,7 +82,7 @@ fn a_stopped_round_goes_on_where_it_was() {
     token.stop();
     assert!(matches!(round(&open, NOON_NS, AT_ONCE, &token), Err(JobError::Stopped(_))));
     assert_eq!(state_at(&open, NOON_NS).unread, 2);
-    // A slow round reads one pack, then the budget of half an hour is used up.
+    // A slow round reads one pack, then the budget of a round is used up.
     let slow = Pace { bytes_per_second: 1 };
     let token = Token::default();
     let scrubbed = round(&open, NOON_NS, slow, &token).unwrap();
