@@ -277,7 +277,11 @@ impl Parts<'_> {
         let sets = SetsService { control: control.clone() };
         let places = PlacesService { control: control.clone(), declared: self.config.location() };
         let closures = ClosuresService { control: control.clone() };
-        let orders = OrdersService { control: control.clone(), random: random.clone() };
+        let orders = OrdersService {
+            control: control.clone(),
+            subscriptions: self.subscriptions.clone(),
+            random: random.clone(),
+        };
         let approvals = ApprovalsService { control: control.clone() };
         let audit = AuditService { control: control.clone(), key: receipt_key };
         let monitor = MonitorService { control: control.clone(), monitor: self.monitor.clone() };

@@ -34,6 +34,7 @@ admin-head-result = Result
 
 approval-kind-shorten-history = shorter history
 approval-kind-lift-hold = lift of a hold
+approval-kind-unprotect = end of a protection
 approval-kind-destroy = destruction
 approval-kind-delete-subscription = deletion of the subscription
 approval-kind-prune-override = pruning against the guards

@@ -7,6 +7,9 @@ error-invalid-argument = The request is refused: { $field ->
    *[other] { $field }
 } is not valid{ $reason ->
     [none] {""}
+    [not_available] {" "}(not available in this version)
+    [not_approved] {" "}(no other operator has approved the request yet)
+    [not_due] {" "}(the request may be carried out from { $until } on only)
    *[other] {" "}({ $reason })
 }. Correct the value and try again.
 error-unauthenticated = This machine or person is not known, or its access has expired or was revoked. Log in again; for a machine, run "dobaas setup" again.
@@ -39,6 +42,8 @@ error-not-found = { $what ->
     [set] This backup set
     [session] This session
     [approval] This request
+    [snapshot] This snapshot
+    [protection] This protection
    *[other] { $what }
 }: not found in this subscription. Check the name or the date; "dobaas dates" shows what exists.
 error-already-exists = { $what ->
@@ -52,6 +57,8 @@ error-already-exists = { $what ->
     [set] This backup set
     [session] This session
     [approval] This request
+    [snapshot] This snapshot
+    [protection] This protection
    *[other] { $what }
 }: already exists. Choose another name or change what exists.
 error-source-not-contracted = The source { $source ->

@@ -33,7 +33,8 @@ admin-head-object = Sur quoi
 admin-head-result = Résultat
 
 approval-kind-shorten-history = historique raccourci
-approval-kind-lift-hold = levée de mise en attente
+approval-kind-lift-hold = levée de retenue
+approval-kind-unprotect = fin d'une protection
 approval-kind-destroy = destruction
 approval-kind-delete-subscription = suppression de l'abonnement
 approval-kind-prune-override = purge malgré les gardes

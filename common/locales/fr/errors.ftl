@@ -7,6 +7,9 @@ error-invalid-argument = La demande est refusée : { $field ->
    *[other] « { $field } »
 } n'est pas valable{ $reason ->
     [none] {""}
+    [not_available] {" "}(pas disponible dans cette version)
+    [not_approved] {" "}(aucun autre opérateur n'a encore approuvé la demande)
+    [not_due] {" "}(la demande ne peut être exécutée qu'à partir du { $until })
    *[other] {" "}({ $reason })
 }. Corrigez la valeur et recommencez.
 error-unauthenticated = Cette machine ou cette personne n'est pas reconnue, ou son accès a expiré ou a été révoqué. Reconnectez-vous ; pour une machine, relancez « dobaas setup ».
@@ -39,6 +42,8 @@ error-not-found = { $what ->
     [set] Ce jeu de sauvegarde
     [session] Cette session
     [approval] Cette demande
+    [snapshot] Cette sauvegarde
+    [protection] Cette protection
    *[other] { $what }
 } : introuvable dans cet abonnement. Vérifiez le nom ou la date ; « dobaas dates » montre ce qui existe.
 error-already-exists = { $what ->
@@ -52,6 +57,8 @@ error-already-exists = { $what ->
     [set] Ce jeu de sauvegarde
     [session] Cette session
     [approval] Cette demande
+    [snapshot] Cette sauvegarde
+    [protection] Cette protection
    *[other] { $what }
 } : existe déjà. Choisissez un autre nom ou modifiez ce qui existe.
 error-source-not-contracted = La source { $source ->

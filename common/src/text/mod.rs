@@ -249,7 +249,7 @@ const ERROR_PARAMS: [&str; 19] = [
     "name",
 ];
 
-type Sources = [(&'static str, &'static str); 9];
+type Sources = [(&'static str, &'static str); 10];
 
 macro_rules! sources {
     ($folder:literal) => {
@@ -263,6 +263,7 @@ macro_rules! sources {
             ("help.ftl", include_str!(concat!("../../locales/", $folder, "/help.ftl"))),
             ("server.ftl", include_str!(concat!("../../locales/", $folder, "/server.ftl"))),
             ("service.ftl", include_str!(concat!("../../locales/", $folder, "/service.ftl"))),
+            ("upkeep.ftl", include_str!(concat!("../../locales/", $folder, "/upkeep.ftl"))),
         ]
     };
 }

@@ -12,7 +12,10 @@ use super::failure::AdminError;
 use super::remote::Remote;
 use super::secret::{NEW_PASSWORD, PASSWORD, SecretOptions};
 use super::state::{self, State};
-use super::{account, agent, alarm, approval, audit, closure, completions, customer, login, order_form, subscription};
+use super::{
+    account, agent, alarm, approval, audit, closure, completions, customer, hold, login, order_form, protect,
+    retention, subscription, upkeep,
+};
 use crate::cli::arguments::{argument, flag, language, option, parse, program, subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
@@ -85,6 +88,12 @@ async fn dispatch(context: &Context, matches: &ArgMatches) -> Result<(), AdminEr
         ("agent", Some(("forbid-restore", matches))) => agent::set_restore(context, matches, false).await,
         ("alarm", Some(("test", matches))) => alarm::test(context, matches).await,
         ("alarm", Some((_, matches))) => alarm::list(context, matches).await,
+        ("hold", Some((name, matches))) => hold::run(context, name, matches).await,
+        ("protect", _) => protect::protect(context, matches).await,
+        ("protections", _) => protect::list(context, matches).await,
+        ("retention", Some((_, matches))) => retention::preview(context, matches).await,
+        ("unprotect", _) => protect::unprotect(context, matches).await,
+        ("upkeep", Some((name, matches))) => upkeep::run(context, name, matches).await,
         (_, Some((_, matches))) => agent::list(context, matches).await,
         (_, None) => Ok(()),
     }
@@ -109,6 +118,12 @@ pub fn command(texts: Texts) -> Command {
         .subcommand(alarm::command(texts))
         .subcommand(approval::command(texts))
         .subcommand(audit::command(texts))
+        .subcommand(hold::command(texts))
+        .subcommand(protect::protect_command(texts))
+        .subcommand(protect::list_command(texts))
+        .subcommand(protect::unprotect_command(texts))
+        .subcommand(retention::command(texts))
+        .subcommand(upkeep::command(texts))
         .subcommand(completions_command(texts))
 }
 

@@ -17,7 +17,7 @@ use super::command::{Context, group};
 use super::failure::AdminError;
 use super::remote::{Remote, answer};
 use super::table::{self, figures, words};
-use super::{annex, confirm, day, order_options, subscription};
+use super::{annex, confirm, day, order_options, retention, subscription};
 use crate::cli::arguments::{argument, flag, option, subcommand, text};
 
 #[derive(Serialize)]
@@ -114,10 +114,14 @@ async fn amend(context: &Context, matches: &ArgMatches) -> Result<(), AdminError
     };
     let remote = context.remote().await?;
     let mut orders = OrdersClient::new(remote.channel());
-    let preview = answer(orders.preview_amendment(remote.request(request.clone()))).await?;
-    let preview = preview.amendment.unwrap_or_default();
+    let v1::AmendReply { amendment: preview, going } =
+        answer(orders.preview_amendment(remote.request(request.clone()))).await?;
+    let preview = preview.unwrap_or_default();
     print_fields(context, &preview)?;
     if preview.shortens_history {
+        if !going.is_empty() {
+            retention::print(context, &going, None)?;
+        }
         if !context.output.json {
             context.output.complain(&context.output.texts.say("order-shortens"));
         }

@@ -12,7 +12,9 @@ use proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::caller::{self, with_control};
+use super::failure::session_failure;
 use super::form::{self, optional_day};
+use super::outlook::{self, Compared};
 use super::{records, status};
 use crate::clock::Random;
 use crate::contract::amendment::{AddedSource, FormChange};
@@ -23,12 +25,15 @@ use crate::control::Control;
 use crate::control::amendments::{Amendment, NewAmendment};
 use crate::control::audit::Trace;
 use crate::control::subscriptions::Subscription;
+use crate::subscriptions::Subscriptions;
 
 /// Order forms in force.
 #[derive(Clone)]
 pub struct OrdersService {
     /// The provider's records.
     pub control: Arc<Control>,
+    /// What is stored.
+    pub subscriptions: Arc<Subscriptions>,
     /// Ids of added sources.
     pub random: Random,
 }
@@ -37,14 +42,13 @@ pub struct OrdersService {
 impl v1::orders_server::Orders for OrdersService {
     async fn preview_amendment(&self, request: Request<v1::AmendRequest>) -> Result<Response<v1::AmendReply>, Status> {
         let trace = caller::trace(&request);
-        let preview = self.preview(request.into_inner(), trace).await.map_err(status::of_failure)?;
-        Ok(Response::new(v1::AmendReply { amendment: Some(preview) }))
+        self.preview(request.into_inner(), trace).await.map(Response::new).map_err(status::of_failure)
     }
 
     async fn amend(&self, request: Request<v1::AmendRequest>) -> Result<Response<v1::AmendReply>, Status> {
         let trace = caller::trace(&request);
         let recorded = self.record(request.into_inner(), trace).await.map_err(status::of_failure)?;
-        Ok(Response::new(v1::AmendReply { amendment: Some(recorded) }))
+        Ok(Response::new(v1::AmendReply { amendment: Some(recorded), going: Vec::new() }))
     }
 
     async fn list_amendments(
@@ -77,18 +81,40 @@ impl v1::orders_server::Orders for OrdersService {
 }
 
 impl OrdersService {
-    async fn preview(&self, request: v1::AmendRequest, trace: Trace) -> Result<v1::Amendment, Failure> {
+    async fn preview(&self, request: v1::AmendRequest, trace: Trace) -> Result<v1::AmendReply, Failure> {
         let known = records::look(&self.control, request.subscription.clone(), "order_form", &trace).await?;
         let change = self.change(request.change.unwrap_or_default(), &known)?;
         let after = change.apply(&known.form).map_err(|error| status::of_order_form(&error))?;
         let fields = FormChange::fields(&known.form, &after);
-        let shown = v1::Amendment {
+        let shortens_history = change.shortens_history(&known.form);
+        let amendment = v1::Amendment {
             subscription: request.subscription,
             fields: fields.iter().map(field).collect(),
-            shortens_history: change.shortens_history(&known.form),
+            shortens_history,
             ..v1::Amendment::default()
         };
-        Ok(shown)
+        let going = if shortens_history { self.going(known, after.history, &trace).await? } else { Vec::new() };
+        Ok(v1::AmendReply { amendment: Some(amendment), going })
+    }
+
+    /// The snapshots that a shorter history would not keep any more.
+    async fn going(
+        &self,
+        known: Subscription,
+        history: History,
+        trace: &Trace,
+    ) -> Result<Vec<v1::SnapshotOutlook>, Failure> {
+        let (subscriptions, now) = (self.subscriptions.clone(), moment(trace.at_ns));
+        caller::blocking(move || {
+            let stored = subscriptions.stored().map_err(|error| status::of_store(&error))?;
+            if !stored.contains(&known.subscription) {
+                return Ok(Vec::new());
+            }
+            let open = subscriptions.get(&known.subscription).map_err(|error| session_failure(&error))?;
+            let compared = Compared { with: Some(&history), now };
+            Ok(outlook::going(outlook::snapshots(&open, &known, &compared)?))
+        })
+        .await
     }
 
     async fn record(&self, request: v1::AmendRequest, trace: Trace) -> Result<v1::Amendment, Failure> {

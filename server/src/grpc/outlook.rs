@@ -12,6 +12,7 @@ use proto::v1;
 
 use super::failure::session_failure;
 use super::upkeep::source_name;
+use crate::contract::order_form::HISTORY_DAYS_MAX;
 use crate::contract::retention::{Fate, History, Outlook};
 use crate::control::subscriptions::Subscription;
 use crate::session::error::SessionError;
@@ -21,8 +22,7 @@ use crate::upkeep::facts::{Frozen, frozen};
 
 /// How far ahead of the history's end is looked, in days.
 const AHEAD_DAYS: u32 = 8;
-/// Most days that are looked ahead.
-const DAYS_MAX: u32 = 4_000;
+
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// What the present history is compared with.
@@ -54,7 +54,7 @@ fn gather(
     let frozen = open.read(|catalog| frozen(&shared.objects, &shared.subscription, catalog))?;
     let terms = known.terms();
     let (history, pauses, now) = (&terms.history, terms.pauses(), compared.now);
-    let ahead = (DAY, history.days.saturating_add(AHEAD_DAYS).min(DAYS_MAX));
+    let ahead = (DAY, history.days.saturating_add(AHEAD_DAYS).min(HISTORY_DAYS_MAX));
     let all = outlook(open, ((history, &pauses), now), &frozen, ahead)?;
     let shorter = compared.with.map(|with| fates(open, (with, &pauses), &frozen, now)).transpose()?;
     let goes = |(session, fate): (SessionId, Fate)| (fate == Fate::Expire).then_some(session);

@@ -4,24 +4,31 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
+use common::id::SubscriptionId;
 use jiff::{SignedDuration, Timestamp};
 use server::clock::Clock;
 use server::control::Control;
 use server::control::audit::Trace;
 use server::store::objects::Objects;
 use server::subscriptions::Subscriptions;
-use server::upkeep::jobs::{Context, Counts, JobError, JobKind, Jobs, Spec};
+use server::upkeep::jobs::{Context, Counts, JobError, JobKind, Jobs, Lane, Spec};
 use server::upkeep::token::Progress;
 
 use crate::engine::{NOON_NS, SUBSCRIPTION, settings};
 
 fn jobs(root: &Path, now_ns: &Arc<AtomicI64>, specs: Vec<Spec>) -> Jobs {
+    jobs_of(root, now_ns, specs, &[SUBSCRIPTION])
+}
+
+fn jobs_of(root: &Path, now_ns: &Arc<AtomicI64>, specs: Vec<Spec>, places: &[SubscriptionId]) -> Jobs {
     let shared = now_ns.clone();
     let clock = Clock::new(move || Timestamp::from_nanosecond(shared.load(Ordering::SeqCst).into()).unwrap());
     let settings = server::subscriptions::Settings { clock, ..settings(root, 1 << 40) };
     let objects = Objects::open(&root.join("store"), 0).unwrap();
     let subscriptions = Arc::new(Subscriptions::new(settings, objects).unwrap());
-    subscriptions.get(&SUBSCRIPTION).unwrap();
+    for place in places {
+        subscriptions.get(place).unwrap();
+    }
     let control = Arc::new(Control::open(&root.join("control.db")).unwrap());
     Jobs::new(control, subscriptions, specs).unwrap()
 }
@@ -86,7 +93,7 @@ fn a_paused_place_runs_only_what_is_asked_for() {
 }
 
 #[test]
-fn a_running_job_shows_its_progress_pauses_and_stops() {
+fn a_running_job_shows_its_progress_and_ends_at_a_pause_and_at_a_stop() {
     let root = tempfile::tempdir().unwrap();
     let now = Arc::new(AtomicI64::new(NOON_NS));
     let (reached, steps) = mpsc::channel();
@@ -100,20 +107,90 @@ fn a_running_job_shows_its_progress_pauses_and_stops() {
         Ok(Vec::new())
     };
     let jobs = Arc::new(jobs(root.path(), &now, vec![spec(JobKind::Compact, endless)]));
-    let runner = std::thread::spawn({
+    let run = || {
         let jobs = jobs.clone();
-        move || jobs.run_due()
-    });
+        std::thread::spawn(move || jobs.run_due())
+    };
+    let last = || jobs.status().unwrap()[0].last.clone().unwrap().outcome;
+    let runner = run();
     steps.recv().unwrap();
+    assert!(jobs.status().unwrap()[0].progress.is_some_and(|progress| progress.done > 0));
     jobs.pause(Some(SUBSCRIPTION), true, &trace()).unwrap();
-    let shown = jobs.status().unwrap();
-    assert!(shown[0].paused && shown[0].progress.is_some_and(|progress| progress.done > 0));
+    assert_eq!(runner.join().unwrap(), 1, "a paused job keeps no worker");
+    assert_eq!((last(), jobs.run_due()), ("stopped".into(), 0));
+    assert!(jobs.status().unwrap()[0].paused);
+    while steps.try_recv().is_ok() {}
     jobs.pause(Some(SUBSCRIPTION), false, &trace()).unwrap();
-    assert!(jobs.stop(Some(SUBSCRIPTION)));
+    let runner = run();
+    steps.recv().unwrap();
+    assert!(jobs.stop(Some(SUBSCRIPTION)), "it began again when its place was resumed");
     assert_eq!(runner.join().unwrap(), 1);
-    let last = jobs.status().unwrap()[0].last.clone().unwrap();
-    assert_eq!(last.outcome, "stopped");
+    assert_eq!(last(), "stopped");
     assert!(!jobs.stop(Some(SUBSCRIPTION)));
+}
+
+#[test]
+fn what_is_due_the_longest_runs_first_wherever_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let now = Arc::new(AtomicI64::new(NOON_NS));
+    let order = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let noted = |kind: JobKind, minutes: i64| {
+        let order = order.clone();
+        let run = move |context: &Context<'_>| {
+            order.lock().push((kind, context.place));
+            Ok(Vec::new())
+        };
+        Spec { every: SignedDuration::from_mins(minutes), ..spec(kind, run) }
+    };
+    let other = SubscriptionId::new([0xee; 16]);
+    let specs = vec![noted(JobKind::Expire, 60), noted(JobKind::Scrub, 10)];
+    let jobs = jobs_of(root.path(), &now, specs, &[SUBSCRIPTION, other]);
+    assert_eq!(jobs.run_due(), 4);
+    order.lock().clear();
+    // The scrub of the first place is always due again; the other place's job must not wait for it for ever.
+    now.fetch_add(61 * 60_000_000_000, Ordering::SeqCst);
+    assert_eq!(jobs.run_due(), 4);
+    let due_first = [JobKind::Scrub, JobKind::Scrub, JobKind::Expire, JobKind::Expire];
+    assert_eq!(order.lock().iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), due_first);
+    jobs.request(Some(other), JobKind::Expire).unwrap();
+    now.fetch_add(11 * 60_000_000_000, Ordering::SeqCst);
+    order.lock().clear();
+    jobs.run_due();
+    assert_eq!(order.lock()[0], (JobKind::Expire, Some(other)), "what was asked for is first");
+}
+
+#[test]
+fn the_servers_own_jobs_run_while_every_other_worker_is_busy() {
+    let root = tempfile::tempdir().unwrap();
+    let now = Arc::new(AtomicI64::new(NOON_NS));
+    let (begun, begins) = mpsc::channel();
+    let (copied, copies) = mpsc::channel();
+    let (begun, copied) = (parking_lot::Mutex::new(begun), parking_lot::Mutex::new(copied));
+    let endless = move |context: &Context<'_>| {
+        begun.lock().send(()).unwrap();
+        context.token.rest(std::time::Duration::MAX)?;
+        Ok(Vec::new())
+    };
+    let copy = move |_: &Context<'_>| {
+        copied.lock().send(()).unwrap();
+        Ok(Vec::new())
+    };
+    let copy = Spec { for_server: true, every: SignedDuration::from_mins(5), ..spec(JobKind::ControlCopy, copy) };
+    let jobs = Arc::new(jobs(root.path(), &now, vec![copy, spec(JobKind::Scrub, endless)]));
+    let work = |lane| {
+        let jobs = jobs.clone();
+        std::thread::spawn(move || jobs.work(lane, std::time::Duration::from_millis(1)))
+    };
+    let busy = work(Lane::Subscriptions);
+    begins.recv().unwrap();
+    let own = work(Lane::Server);
+    for _ in 0..3 {
+        copies.recv().unwrap();
+        now.fetch_add(6 * 60_000_000_000, Ordering::SeqCst);
+    }
+    jobs.close();
+    busy.join().unwrap();
+    own.join().unwrap();
 }
 
 #[test]
