@@ -231,10 +231,10 @@ fn a_control_store_from_a_copy_prunes_and_shortens_nothing_until_an_operator_acc
     }
     assert_eq!(site.control.pruning_stops().unwrap()[0].reason, "rebuilt");
     assert_eq!(site.control.apply_amendments(&by("server", site.now_ns())).unwrap(), 0);
-    site.guards.allow(Some(&SUBSCRIPTION), site.now(), &operator()).unwrap();
+    site.guards.allow(Some(&SUBSCRIPTION), site.now(), ("looked", &operator())).unwrap();
     assert_eq!(refused(site.expire()), "rebuilt", "it is the store as a whole that must be looked at");
     assert_eq!(snapshots(&site), 4);
-    site.guards.allow(None, site.now(), &operator()).unwrap();
+    site.guards.allow(None, site.now(), ("looked", &operator())).unwrap();
     assert!(site.control.audit(3).unwrap().iter().any(|record| record.action == "accept_restored"));
     assert_eq!(site.control.apply_amendments(&by("server", site.now_ns())).unwrap(), 1);
     assert_eq!(
