@@ -5,6 +5,7 @@
 //!
 //! Invariant: identity comes from the `authorization` header only.
 //! Invariant: every call passes here, and one that `access` does not list is refused.
+//! Invariant: a use is written only for a call that is let in: a token that is refused everywhere ends in its time.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -22,6 +23,7 @@ use super::rate::Rates;
 use super::token::{self, TokenDigest, TokenKind};
 use crate::clock::Clock;
 use crate::control::accounts::{Account, Standing};
+use crate::control::agents::Agent;
 use crate::control::audit::{Action, Event, Trace};
 use crate::control::networks::admits;
 use crate::control::{Control, ControlError};
@@ -33,6 +35,13 @@ pub struct Authenticator {
     control: Arc<Control>,
     clock: Clock,
     rates: Rates,
+}
+
+/// A token's owner.
+struct Known {
+    principal: Principal,
+    /// The use is worth writing.
+    is_stale: bool,
 }
 
 /// A service behind the layer.
@@ -66,7 +75,7 @@ impl Authenticator {
         }
         let unauthenticated = || Failure::new(ErrorCode::Unauthenticated);
         let token = bearer(request).ok_or_else(unauthenticated)?;
-        let principal = self.principal(&token, now_ns)?.ok_or_else(unauthenticated)?;
+        let Known { principal, is_stale } = self.principal(&token, now_ns)?.ok_or_else(unauthenticated)?;
         if let Some(place) = place {
             place.authenticated();
         }
@@ -83,6 +92,9 @@ impl Authenticator {
         }
         let trace = Trace { who: who(&principal), address, at_ns: now_ns };
         self.check_network(&principal, request.uri().path(), &trace)?;
+        if is_stale {
+            self.note_use(&principal, &token, now_ns);
+        }
         let extensions = request.extensions_mut();
         extensions.insert(trace);
         extensions.insert(token);
@@ -107,40 +119,44 @@ impl Authenticator {
     }
 
     /// Whose token it is; `None` if it is nobody's, or no more.
-    fn principal(&self, token: &TokenDigest, now_ns: i64) -> Result<Option<Principal>, Failure> {
+    fn principal(&self, token: &TokenDigest, now_ns: i64) -> Result<Option<Known>, Failure> {
         let digest = &token.digest;
         let failed = |error: ControlError| status::of_control(&error);
         match token.kind {
             TokenKind::Login => {
-                let Some(login) = self.control.login(digest, now_ns).map_err(failed)? else { return Ok(None) };
-                if login.is_stale {
-                    let digest = *digest;
-                    self.later(move |control| control.touch_login(&digest, now_ns));
-                }
-                Ok(Some(of_account(login.account)))
+                let login = self.control.login(digest, now_ns).map_err(failed)?;
+                Ok(login.map(|login| Known { principal: of_account(login.account), is_stale: login.is_stale }))
             }
             TokenKind::Agent => {
-                let Some((agent, is_stale)) = self.control.agent_by_token(digest, now_ns).map_err(failed)? else {
-                    return Ok(None);
-                };
-                if is_stale {
-                    let id = agent.agent;
-                    self.later(move |control| control.touch_agent(&id, now_ns));
-                }
-                Ok(Some(Principal::Agent {
-                    agent: agent.agent,
-                    subscription: agent.subscription,
-                    scope: agent.scope,
-                    can_restore: agent.can_restore,
+                let agent = self.control.agent_by_token(digest, now_ns).map_err(failed)?;
+                Ok(agent.map(|(agent, is_stale)| {
+                    let Agent { agent, subscription, scope, can_restore, .. } = agent;
+                    Known { principal: Principal::Agent { agent, subscription, scope, can_restore }, is_stale }
                 }))
             }
             TokenKind::Enrolment => {
                 let enrolment = self.control.enrolment(digest, now_ns).map_err(failed)?;
-                Ok(enrolment.map(|enrolment| Principal::Enrolment {
-                    subscription: enrolment.subscription,
-                    source: enrolment.source,
+                Ok(enrolment.map(|enrolment| {
+                    let principal =
+                        Principal::Enrolment { subscription: enrolment.subscription, source: enrolment.source };
+                    Known { principal, is_stale: false }
                 }))
             }
+        }
+    }
+
+    /// Writes that a token was used.
+    fn note_use(&self, principal: &Principal, token: &TokenDigest, now_ns: i64) {
+        match principal {
+            Principal::Person { .. } | Principal::Operator { .. } => {
+                let digest = token.digest;
+                self.later(move |control| control.touch_login(&digest, now_ns));
+            }
+            Principal::Agent { agent, .. } => {
+                let agent = *agent;
+                self.later(move |control| control.touch_agent(&agent, now_ns));
+            }
+            Principal::Enrolment { .. } => {}
         }
     }
 

@@ -64,8 +64,10 @@ impl v1::admin_server::Admin for AdminService {
 
     async fn list_customers(
         &self,
-        _: Request<v1::ListCustomersRequest>,
+        request: Request<v1::ListCustomersRequest>,
     ) -> Result<Response<v1::ListCustomersReply>, Status> {
+        let trace = caller::trace(&request);
+        records::overview(&self.control, "customers", &trace).await.map_err(status::of_failure)?;
         let customers = with_control(&self.control, Control::customers).await.map_err(status::of_failure)?;
         Ok(Response::new(v1::ListCustomersReply { customers: customers.into_iter().map(wire_customer).collect() }))
     }

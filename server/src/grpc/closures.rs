@@ -79,6 +79,7 @@ impl v1::closures_server::Closures for ClosuresService {
         request: Request<v1::ListMaintenanceRequest>,
     ) -> Result<Response<v1::ListMaintenanceReply>, Status> {
         let (trace, all) = (caller::trace(&request), request.get_ref().all);
+        records::overview(&self.control, "maintenance", &trace).await.map_err(status::of_failure)?;
         let read = move |control: &Control| Ok((control.maintenance(trace.at_ns, all)?, control.references()?));
         let (found, references) = with_control(&self.control, read).await.map_err(status::of_failure)?;
         let maintenance = found.into_iter().map(|window| wire_maintenance(window, &references)).collect();

@@ -6,7 +6,7 @@ use proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::caller::{self, blocking, with_control};
-use super::status;
+use super::{records, status};
 use crate::control::Control;
 use crate::control::audit::{Action, Event};
 use crate::monitor::alarm::{Active, Key};
@@ -25,7 +25,12 @@ pub struct MonitorService {
 
 #[tonic::async_trait]
 impl v1::monitor_server::Monitor for MonitorService {
-    async fn list_alarms(&self, _: Request<v1::ListAlarmsRequest>) -> Result<Response<v1::ListAlarmsReply>, Status> {
+    async fn list_alarms(
+        &self,
+        request: Request<v1::ListAlarmsRequest>,
+    ) -> Result<Response<v1::ListAlarmsReply>, Status> {
+        let trace = caller::trace(&request);
+        records::overview(&self.control, "alarms", &trace).await.map_err(status::of_failure)?;
         let monitor = self.monitor.clone();
         let read = move || monitor.channel_states().map_err(|error| status::of_control(&error));
         let channels = blocking(read).await.map_err(status::of_failure)?;
