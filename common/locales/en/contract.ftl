@@ -187,3 +187,11 @@ annex-months = { PLURAL($months) ->
 }
 annex-sign-provider = For the provider (name, date, signature)
 annex-sign-customer = For the customer (name, date, signature)
+
+admin-head-min-daily = Change always allowed a day
+admin-head-history-rule = History
+admin-head-prices = Prices
+amended-days = { PLURAL($days) ->
+    [one] { $days } day
+   *[other] { $days } days
+}

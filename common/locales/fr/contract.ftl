@@ -184,3 +184,11 @@ annex-price-once = { $amount }, une fois
 annex-months = { $months } mois
 annex-sign-provider = Pour le prestataire (nom, date, signature)
 annex-sign-customer = Pour le client (nom, date, signature)
+
+admin-head-min-daily = Changement toujours permis par jour
+admin-head-history-rule = Historique
+admin-head-prices = Prix
+amended-days = { PLURAL($days) ->
+    [one] { $days } jour
+   *[other] { $days } jours
+}

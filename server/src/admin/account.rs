@@ -27,6 +27,7 @@ struct Line {
     must_change_password: bool,
     created_at: String,
     last_login_at: Option<String>,
+    networks: Vec<String>,
 }
 
 /// Makes an account and shows its default password once.
@@ -92,12 +93,29 @@ pub async fn list(context: &Context, matches: &ArgMatches) -> Result<(), AdminEr
             date(person.ends_at_ns),
             date(person.last_login_at_ns),
             texts.say(state),
+            person.networks.join(" "),
         ]
     };
     let rows: Vec<_> = reply.people.iter().map(row).collect();
     context.output.document(&reply.people.into_iter().map(line).collect::<Vec<_>>())?;
-    let columns = ["identifier", "reference", "role", "ends", "last-login", "password"].map(table::words);
+    let columns = ["identifier", "reference", "role", "ends", "last-login", "password", "networks"].map(table::words);
     Ok(table::print(context, &columns, &rows)?)
+}
+
+/// Replaces the networks that an operator may come from.
+///
+/// # Errors
+/// What the server refused.
+pub async fn networks(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
+    let identifier = text(matches, "identifier").unwrap_or_default().to_owned();
+    let networks: Vec<String> = matches.get_many::<String>("network").unwrap_or_default().cloned().collect();
+    let request = v1::SetOperatorNetworksRequest { identifier: identifier.clone(), networks: networks.clone() };
+    let remote = context.remote().await?;
+    answer(AdminClient::new(remote.channel()).set_operator_networks(remote.request(request))).await?;
+    context.output.document(&serde_json::json!({ "identifier": &identifier, "networks": &networks }))?;
+    let key = if networks.is_empty() { "admin-networks-anywhere" } else { "admin-networks-set" };
+    let args = [("identifier", identifier.into()), ("networks", networks.join(", ").into())];
+    Ok(context.output.say(key, &args)?)
 }
 
 fn show_once(context: &Context, made: Made) -> Result<(), AdminError> {
@@ -114,6 +132,7 @@ fn line(person: v1::Person) -> Line {
         must_change_password: person.must_change_password,
         created_at: moment(person.created_at_ns).to_string(),
         last_login_at: at(person.last_login_at_ns),
+        networks: person.networks,
         identifier: person.identifier,
         subscription: Some(person.subscription).filter(|reference| !reference.is_empty()),
     }

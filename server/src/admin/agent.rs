@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::command::Context;
 use super::failure::AdminError;
 use super::remote::answer;
-use super::table;
+use super::{confirm, table};
 use crate::cli::arguments::text;
 
 #[derive(Serialize)]
@@ -49,17 +49,16 @@ pub async fn list(context: &Context, matches: &ArgMatches) -> Result<(), AdminEr
     Ok(table::print(context, &columns, &lines.iter().map(row).collect::<Vec<_>>())?)
 }
 
-/// Ends an agent's token.
+/// Ends an agent's token for good.
 ///
 /// # Errors
-/// What the server refused.
+/// What was not confirmed, or what the server refused.
 pub async fn revoke(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
-    let agent = agent(matches)?;
+    let (agent, reference) = (agent(matches)?, reference(matches));
+    confirm::confirm(context, matches, &reference)?;
     let remote = context.remote().await?;
-    let request = v1::RevokeSubscriptionAgentRequest {
-        subscription: reference(matches),
-        agent: agent.as_bytes().to_vec().into(),
-    };
+    let request =
+        v1::RevokeSubscriptionAgentRequest { subscription: reference, agent: agent.as_bytes().to_vec().into() };
     answer(AdminClient::new(remote.channel()).revoke_subscription_agent(remote.request(request))).await?;
     context.output.document(&serde_json::json!({ "agent": agent.to_string(), "revoked": true }))?;
     Ok(context.output.say("admin-agent-revoked", &[("agent", agent.to_string().into())])?)

@@ -215,7 +215,8 @@ fn history_rows(texts: Texts, form: &v1::OrderForm) -> Vec<(String, String)> {
     rows
 }
 
-fn price_row(texts: Texts, price: &v1::Price) -> (String, String) {
+/// A price: its label and its amount.
+pub fn price_row(texts: Texts, price: &v1::Price) -> (String, String) {
     let amount = texts.euros(price.cents);
     let value = match price.per.as_str() {
         "" => texts.say_with("annex-price-once", &[("amount", amount.into())]),

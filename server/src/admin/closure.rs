@@ -89,7 +89,7 @@ pub async fn suspend(context: &Context, matches: &ArgMatches) -> Result<(), Admi
         told_at_ns: moment_of(matches, "told")?,
         untold_because: part("untold-because"),
     };
-    confirm::confirm(context, matches, &request.subscription)?;
+    confirm::confirm_grave(context, matches, &request.subscription)?;
     let remote = context.remote().await?;
     let reply = answer(ClosuresClient::new(remote.channel()).suspend(remote.request(request))).await?;
     let suspension = reply.suspension.unwrap_or_default();

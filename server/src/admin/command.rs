@@ -13,8 +13,8 @@ use super::remote::Remote;
 use super::secret::{NEW_PASSWORD, PASSWORD, SecretOptions};
 use super::state::{self, State};
 use super::{
-    account, agent, alarm, approval, audit, closure, completions, customer, hold, login, order_form, protect,
-    retention, subscription, upkeep,
+    account, agent, alarm, approval, audit, closure, completions, confirm, customer, hold, login, order_form, protect,
+    relocation, retention, subscription, upkeep,
 };
 use crate::cli::arguments::{argument, flag, language, option, parse, program, subcommand};
 use crate::cli::exit::Exit;
@@ -75,10 +75,12 @@ async fn dispatch(context: &Context, matches: &ArgMatches) -> Result<(), AdminEr
         ("customer", _) => customer::list(context).await,
         ("subscription", Some((name, matches))) => subscription::run(context, name, matches).await,
         ("order-form", Some((name, matches))) => order_form::run(context, name, matches).await,
+        ("relocation", Some((name, matches))) => relocation::run(context, name, matches).await,
         ("suspend", _) => closure::suspend(context, matches).await,
         ("resume", _) => closure::resume(context, matches).await,
         ("suspensions", _) => closure::suspensions(context, matches).await,
         ("maintenance", Some((name, matches))) => closure::maintenance(context, name, matches).await,
+        ("account", Some(("networks", matches))) => account::networks(context, matches).await,
         ("account", Some(("create", matches))) => account::create(context, matches).await,
         ("account", Some(("reset-password", matches))) => account::reset_password(context, matches).await,
         ("account", Some((_, matches))) => account::list(context, matches).await,
@@ -124,6 +126,7 @@ pub fn command(texts: Texts) -> Command {
         .subcommand(protect::unprotect_command(texts))
         .subcommand(retention::command(texts))
         .subcommand(upkeep::command(texts))
+        .subcommand(relocation::command(texts))
         .subcommand(completions_command(texts))
 }
 
@@ -166,7 +169,13 @@ fn account_command(texts: Texts) -> Command {
         .arg(argument("identifier", "ID", texts))
         .arg(option("check-method", "TEXT", texts).required(true))
         .arg(option("check-reference", "TEXT", texts).required(true));
-    group("account", "admin-account", texts).subcommand(create).subcommand(list).subcommand(reset)
+    let networks = subcommand("networks", "admin-account-networks", texts)
+        .visible_alias("reseaux")
+        .arg(argument("identifier", "ID", texts))
+        .arg(argument("network", "NETWORK", texts).num_args(1..).required(false).required_unless_present("anywhere"))
+        .arg(flag("anywhere", texts).conflicts_with("network"));
+    let commands = [create, list, networks, reset];
+    group("account", "admin-account", texts).subcommands(commands)
 }
 
 fn agent_command(texts: Texts) -> Command {
@@ -178,7 +187,7 @@ fn agent_command(texts: Texts) -> Command {
         .arg(option("hours", "24", texts).value_parser(value_parser!(u32).range(1..=24)));
     group("agent", "admin-agent", texts)
         .subcommand(subcommand("list", "admin-agent-list", texts).arg(reference()))
-        .subcommand(one("revoke", "admin-agent-revoke"))
+        .subcommand(one("revoke", "admin-agent-revoke").arg(confirm::argument(texts)))
         .subcommand(token)
         .subcommand(one("allow-restore", "admin-agent-allow"))
         .subcommand(one("forbid-restore", "admin-agent-forbid"))

@@ -79,6 +79,7 @@ pub async fn logout(context: &Context) -> Result<(), AdminError> {
         Err(AdminError::Refused(failure)) if failure.code == proto::code::ErrorCode::Unauthenticated => {}
         Err(error) => return Err(error),
     }
+    context.output.document(&serde_json::json!({ "logged_out": true }))?;
     Ok(context.output.say("admin-logged-out", &[])?)
 }
 

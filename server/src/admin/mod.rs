@@ -5,6 +5,7 @@
 pub mod account;
 pub mod agent;
 pub mod alarm;
+pub mod amended;
 pub mod annex;
 pub mod approval;
 pub mod audit;
@@ -21,6 +22,7 @@ pub mod login;
 pub mod order_form;
 pub mod order_options;
 pub mod protect;
+pub mod relocation;
 pub mod remote;
 pub mod retention;
 pub mod secret;

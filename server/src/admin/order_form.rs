@@ -17,7 +17,7 @@ use super::command::{Context, group};
 use super::failure::AdminError;
 use super::remote::{Remote, answer};
 use super::table::{self, figures, words};
-use super::{annex, confirm, day, order_options, retention, subscription};
+use super::{amended, annex, confirm, day, order_options, retention, subscription};
 use crate::cli::arguments::{argument, flag, option, subcommand, text};
 
 #[derive(Serialize)]
@@ -154,9 +154,9 @@ async fn history(context: &Context, matches: &ArgMatches) -> Result<(), AdminErr
         let changes = amendment.fields.iter().map(|change| {
             format!(
                 "{} : {} → {}",
-                change.field,
-                value(texts, change, &change.before),
-                value(texts, change, &change.after)
+                amended::name(texts, &change.field),
+                amended::value(texts, &change.field, &change.before),
+                amended::value(texts, &change.field, &change.after)
             )
         });
         vec![
@@ -218,27 +218,11 @@ async fn location(remote: &Remote) -> Result<v1::Location, AdminError> {
 fn print_fields(context: &Context, amendment: &v1::Amendment) -> Result<(), AdminError> {
     let texts = context.output.texts;
     let row = |change: &v1::FieldChange| {
-        vec![change.field.clone(), value(texts, change, &change.before), value(texts, change, &change.after)]
+        let value = |json: &str| amended::value(texts, &change.field, json);
+        vec![amended::name(texts, &change.field), value(&change.before), value(&change.after)]
     };
     let rows: Vec<_> = amendment.fields.iter().map(row).collect();
     Ok(table::print(context, &[words("field"), words("before"), words("after")], &rows)?)
-}
-
-/// A field's value for people: sizes as sizes, lists short, everything else as it is stored.
-fn value(texts: Texts, change: &v1::FieldChange, json: &str) -> String {
-    match serde_json::from_str(json) {
-        Ok(Value::Number(number)) if change.field.ends_with("_bytes") => {
-            number.as_u64().map_or_else(|| json.to_owned(), |bytes| texts.size(bytes))
-        }
-        Ok(Value::String(text)) => text,
-        Ok(Value::Null) => "—".to_owned(),
-        Ok(Value::Array(items)) => {
-            let name = |item: &Value| item["name"].as_str().or(item["label"].as_str()).unwrap_or_default().to_owned();
-            items.iter().map(name).collect::<Vec<_>>().join(", ")
-        }
-        Ok(Value::Object(history)) => history.get("days").map_or_else(|| json.to_owned(), |days| format!("{days} j")),
-        _ => json.to_owned(),
-    }
 }
 
 const fn state(amendment: &v1::Amendment) -> &'static str {

@@ -87,6 +87,39 @@ impl MoveRefused {
     }
 }
 
+/// How far a relocation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Its day is to come.
+    Planned,
+    /// The data is there.
+    Done,
+    /// Its day has come, and the data is elsewhere.
+    Due,
+}
+
+impl Progress {
+    /// Its stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Done => "done",
+            Self::Due => "due",
+        }
+    }
+}
+
+/// How far a relocation is on a day, as a server sees it that declares its own place.
+pub fn progress(to: &Location, declared: &Location, moves_on: Date, today: Date) -> Progress {
+    if to == declared {
+        Progress::Done
+    } else if moves_on > today {
+        Progress::Planned
+    } else {
+        Progress::Due
+    }
+}
+
 /// How a consent arrived (B-031).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsentKind {

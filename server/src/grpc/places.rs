@@ -1,4 +1,7 @@
 //! The `Places` service: consents and relocations.
+//!
+//! It tells where data is to go; where it is, every answer of this server says from its own configuration (`declared`), whatever was
+//! recorded: data that has moved is served by the server of the other place.
 
 use std::sync::Arc;
 
@@ -13,7 +16,7 @@ use super::form::optional_day;
 use super::server::wire_location;
 use super::{records, status};
 use crate::contract::calendar::day_of;
-use crate::contract::location::{Consent, ConsentKind, Location};
+use crate::contract::location::{Consent, ConsentKind, Location, Progress, progress};
 use crate::contract::order_form::is_name;
 use crate::control::Control;
 use crate::control::audit::Trace;
@@ -41,8 +44,10 @@ impl v1::places_server::Places for PlacesService {
 
     async fn relocate(&self, request: Request<v1::RelocateRequest>) -> Result<Response<v1::RelocateReply>, Status> {
         let trace = caller::trace(&request);
+        let today = day_of(moment(trace.at_ns));
         let relocation = self.relocation(request.into_inner(), trace).await.map_err(status::of_failure)?;
-        Ok(Response::new(v1::RelocateReply { relocation: Some(wire_relocation(relocation)) }))
+        let progress = progress(&relocation.to, &self.declared, relocation.moves_on, today);
+        Ok(Response::new(v1::RelocateReply { relocation: Some(wire_relocation(relocation, progress)) }))
     }
 
     async fn list_places(
@@ -54,15 +59,27 @@ impl v1::places_server::Places for PlacesService {
         let known = records::look(&self.control, reference, "places", &trace).await.map_err(status::of_failure)?;
         let read = move |control: &Control| control.places(&known.subscription);
         let (consents, relocations) = with_control(&self.control, read).await.map_err(status::of_failure)?;
+        let today = day_of(moment(trace.at_ns));
+        let progress: Vec<Progress> =
+            (0..relocations.len()).map(|at| self.progress(&relocations[at..], today)).collect();
         Ok(Response::new(v1::ListPlacesReply {
             declared: Some(wire_location(&self.declared)),
             consents: consents.into_iter().map(wire_consent).collect(),
-            relocations: relocations.into_iter().map(wire_relocation).collect(),
+            relocations: relocations.into_iter().zip(progress).map(|(to, state)| wire_relocation(to, state)).collect(),
         }))
     }
 }
 
 impl PlacesService {
+    /// How far the first of these relocations is, which later ones of the same scope may have overtaken.
+    fn progress(&self, relocations: &[Relocation], today: Date) -> Progress {
+        let [first, later @ ..] = relocations else { return Progress::Planned };
+        if later.iter().any(|other| other.scope == first.scope && other.moves_on <= today) {
+            return Progress::Done;
+        }
+        progress(&first.to, &self.declared, first.moves_on, today)
+    }
+
     async fn consent(&self, request: v1::RecordConsentRequest, trace: Trace) -> Result<i64, Failure> {
         let consent = request.consent.unwrap_or_default();
         let known = records::find(&self.control, request.subscription).await?;
@@ -134,13 +151,14 @@ fn wire_consent(recorded: RecordedConsent) -> v1::Consent {
     }
 }
 
-fn wire_relocation(relocation: Relocation) -> v1::Relocation {
+fn wire_relocation(relocation: Relocation, progress: Progress) -> v1::Relocation {
     v1::Relocation {
         number: relocation.number,
         to: Some(wire_location(&relocation.to)),
         scope: relocation.scope,
         moves_on: relocation.moves_on.to_string(),
         consent: relocation.consent.unwrap_or_default(),
+        state: progress.name().to_owned(),
         recorded_at_ns: relocation.recorded_at_ns,
         recorded_by: relocation.recorded_by,
     }
