@@ -75,7 +75,8 @@ fn text(accesses: &[OperatorAccess], notices: &[Notice], days: u16, context: &Co
         let mut table =
             Table::new(["accesses-date", "accesses-notice", "accesses-detail"].map(|key| texts.say(key)).to_vec(), &[]);
         for notice in notices {
-            table.row(vec![texts.date_precise(moment(notice.at_ns)), notice.kind.clone(), notice.detail.clone()]);
+            let title = texts.say_with("notice-title", &[("topic", Arg::from(&notice.kind))]);
+            table.row(vec![texts.date_precise(moment(notice.at_ns)), title, texts.dates_in(&notice.detail)]);
         }
         out.push('\n');
         out.push_str(&table.text());

@@ -101,3 +101,43 @@ alarm-config-url-plain = Alarms: without TLS the webhook must be on this machine
 alarm-config-program = Alarms: alarms.command.program is a list that begins with the absolute path of a program ("{ $value }").
 alarm-config-file = Alarms: the file { $value } ({ $field }) cannot be used: { $cause }
 alarm-config-secret-open = Alarms: the secret { $value } ({ $field }) can be read by others than its owner: chmod 600.
+
+notice-subject = [Do'BaaS] { $title } ({ $about })
+notice-title = { $topic ->
+    [suspension] subscription suspended
+    [resumed] suspension over
+    [maintenance] maintenance announced
+    [maintenance_over] maintenance over or called off
+    [amendment] amendment recorded
+    [amendment_withdrawn] amendment withdrawn
+    [relocation] place of your data
+    [password_reset] password reset
+    [end] end of the subscription
+    [approval_shorten_history] history shortened
+    [approval_lift_hold] lifting of a hold asked for
+    [approval_destroy] destruction asked for
+    [approval_delete_subscription] deletion of the subscription asked for
+    [approval_prune_override] pruning asked for
+    [approval_expunge] targeted erasure asked for
+   *[other] information from your provider
+}
+notice-sentence = { $topic ->
+    [suspension] Your provider suspended the subscription: no new backup is accepted meanwhile, and nothing is deleted.
+    [resumed] The suspension is over: backups go on by themselves.
+    [maintenance] During this maintenance the agents postpone their backups by themselves; these are no failures.
+    [maintenance_over] Backups go on by themselves.
+    [amendment] An amendment of your order form is recorded.
+    [amendment_withdrawn] An amendment that was waiting will not apply.
+    [relocation] A relocation of your data is recorded.
+    [password_reset] After an identity check an operator gave this account a new temporary password; its sessions are closed. If nobody of yours asked for it, call your provider without waiting.
+    [end] The end of the subscription is recorded or called off. The data stays until the hand-back.
+    [approval_shorten_history] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.
+    [approval_lift_hold] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.
+    [approval_destroy] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.
+    [approval_delete_subscription] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.
+    [approval_prune_override] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.
+    [approval_expunge] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.
+   *[other] Your provider informs you of the following.
+}
+notice-detail = Detail: { $detail }
+notice-told = Recorded on { $at }. “dobaas accesses” shows at any time what your provider does on your subscription.

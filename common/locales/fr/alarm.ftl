@@ -101,3 +101,43 @@ alarm-config-url-plain = Alarmes : sans TLS, le webhook doit être sur cette mac
 alarm-config-program = Alarmes : alarms.command.program est une liste qui commence par le chemin absolu d'un programme (« { $value } »).
 alarm-config-file = Alarmes : le fichier { $value } ({ $field }) ne peut pas être utilisé : { $cause }
 alarm-config-secret-open = Alarmes : le secret { $value } ({ $field }) est lisible par d'autres que son propriétaire : chmod 600.
+
+notice-subject = [Do'BaaS] { $title } ({ $about })
+notice-title = { $topic ->
+    [suspension] suspension de l'abonnement
+    [resumed] fin de la suspension
+    [maintenance] maintenance annoncée
+    [maintenance_over] maintenance terminée ou annulée
+    [amendment] avenant enregistré
+    [amendment_withdrawn] avenant retiré
+    [relocation] lieu de vos données
+    [password_reset] mot de passe réinitialisé
+    [end] fin de l'abonnement
+    [approval_shorten_history] historique raccourci
+    [approval_lift_hold] levée de mise en attente demandée
+    [approval_destroy] destruction demandée
+    [approval_delete_subscription] suppression de l'abonnement demandée
+    [approval_prune_override] purge demandée
+    [approval_expunge] effacement ciblé demandé
+   *[other] information de votre prestataire
+}
+notice-sentence = { $topic ->
+    [suspension] Votre prestataire a suspendu l'abonnement : aucune nouvelle sauvegarde n'est acceptée pendant ce temps, et rien n'est supprimé.
+    [resumed] La suspension est terminée : les sauvegardes reprennent d'elles-mêmes.
+    [maintenance] Pendant cette maintenance, les agents reportent leurs sauvegardes d'eux-mêmes ; ce ne sont pas des échecs.
+    [maintenance_over] Les sauvegardes reprennent d'elles-mêmes.
+    [amendment] Un avenant à votre bon de commande est enregistré.
+    [amendment_withdrawn] Un avenant qui attendait ne s'appliquera pas.
+    [relocation] Un déplacement de vos données est enregistré.
+    [password_reset] Après un contrôle d'identité, un opérateur a donné un nouveau mot de passe provisoire à ce compte ; ses sessions sont fermées. Si personne chez vous ne l'a demandé, appelez votre prestataire sans attendre.
+    [end] La fin de l'abonnement est enregistrée ou annulée. Les données restent jusqu'à la réversibilité.
+    [approval_shorten_history] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.
+    [approval_lift_hold] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.
+    [approval_destroy] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.
+    [approval_delete_subscription] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.
+    [approval_prune_override] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.
+    [approval_expunge] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.
+   *[other] Votre prestataire vous informe de ce qui suit.
+}
+notice-detail = Détail : { $detail }
+notice-told = Enregistré le { $at }. « dobaas accesses » montre à tout moment ce que votre prestataire fait sur votre abonnement.

@@ -45,6 +45,12 @@ impl Texts {
         day.strftime(format).to_string()
     }
 
+    /// A line with the moments in it (RFC 3339, between spaces) as [`Self::date`] shows them.
+    pub fn dates_in(self, line: &str) -> String {
+        let word = |word: &str| word.parse().map_or_else(|_| word.to_owned(), |at| self.date(at));
+        line.split(' ').map(word).collect::<Vec<_>>().join(" ")
+    }
+
     /// In words: `dimanche 22 novembre 2026 à 03:05`.
     pub fn date_full(self, at: Timestamp) -> String {
         let local = at.to_zoned(paris());

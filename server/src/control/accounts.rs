@@ -8,7 +8,7 @@ use common::id::SubscriptionId;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::audit::{self, Action, Event, Trace};
-use super::{Control, ControlError, is_taken};
+use super::{Control, ControlError, is_taken, notices};
 use crate::auth::principal::{OperatorRole, Role};
 
 /// As what an account acts.
@@ -150,7 +150,8 @@ impl Control {
         })
     }
 
-    /// Replaces the password and ends every login of the account; `event` tells whether its owner or an operator did it.
+    /// Replaces the password and ends every login of the account; `event` tells whether its owner or an operator did it. What an
+    /// operator did, the customer is told (B-177).
     ///
     /// # Errors
     /// [`ControlError::NotFound`] without such an account.
@@ -171,6 +172,9 @@ impl Control {
                 return Err(ControlError::NotFound { what: "account" });
             }
             transaction.execute("DELETE FROM login WHERE identifier = ?1", [identifier])?;
+            if let (Action::ResetPassword, Some(subscription)) = (event.action, &event.subscription) {
+                notices::add(transaction, subscription, "password_reset", identifier, trace.at_ns)?;
+            }
             audit::append(transaction, trace, event)
         })
     }

@@ -126,10 +126,7 @@ impl Control {
             for (key, active) in active {
                 insert_alarm(transaction, key, active)?;
             }
-            for message in messages {
-                insert_message(transaction, message, now_ns)?;
-            }
-            bound_queue(transaction)
+            queue(transaction, messages, now_ns)
         })
     }
 
@@ -254,6 +251,14 @@ pub struct Failure<'a> {
     pub at_ns: i64,
     /// When to try again, in nanoseconds since 1970.
     pub due_at_ns: i64,
+}
+
+/// Puts messages into the queue, within its bound.
+pub(super) fn queue(transaction: &Transaction<'_>, messages: &[NewMessage], now_ns: i64) -> Result<(), ControlError> {
+    for message in messages {
+        insert_message(transaction, message, now_ns)?;
+    }
+    bound_queue(transaction)
 }
 
 fn insert_alarm(transaction: &Transaction<'_>, key: &Key, active: &Active) -> Result<(), ControlError> {

@@ -1,12 +1,14 @@
 //! Notices to customers: what the provider told them through the service itself, and when.
 //!
-//! It sends nothing: people read their notices with their own login, and alarms may carry them further.
+//! People read their notices with their own login. It sends nothing itself: the monitor puts each into the queue of mails, once.
 //!
 //! Invariant: rows are only ever added, in the transaction of what they tell.
+//! Invariant: a notice and the mark that it was carried are one transaction with its mails: none is lost, none is queued twice.
 
 use common::id::SubscriptionId;
 use rusqlite::{Transaction, params};
 
+use super::alarms::{self, NewMessage};
 use super::{Control, ControlError};
 
 /// The statements of this table.
@@ -21,6 +23,10 @@ CREATE TABLE notice (
 CREATE INDEX notice_of_subscription ON notice (subscription, number);
 CREATE TRIGGER notice_is_append_only_update BEFORE UPDATE ON notice BEGIN SELECT RAISE(ABORT, 'notices are append-only'); END;
 CREATE TRIGGER notice_is_append_only_delete BEFORE DELETE ON notice BEGIN SELECT RAISE(ABORT, 'notices are append-only'); END;
+CREATE TABLE notice_carried (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  number INTEGER NOT NULL
+) STRICT;
 ";
 
 /// A notice.
@@ -34,7 +40,54 @@ pub struct Notice {
     pub detail: String,
 }
 
+/// A notice that no mail was made of yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uncarried {
+    /// Its number.
+    pub number: i64,
+    /// Whose; none for everybody.
+    pub subscription: Option<SubscriptionId>,
+    /// What it tells.
+    pub notice: Notice,
+}
+
 impl Control {
+    /// The oldest notices that were not carried further yet.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn uncarried(&self, limit: u32) -> Result<Vec<Uncarried>, ControlError> {
+        self.read(|transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT number, subscription, at_ns, kind, detail FROM notice
+                 WHERE number > coalesce((SELECT number FROM notice_carried), 0) ORDER BY number LIMIT ?1",
+            )?;
+            let rows = statement.query_map([limit], |row| {
+                Ok(Uncarried {
+                    number: row.get(0)?,
+                    subscription: row.get::<_, Option<[u8; 16]>>(1)?.map(SubscriptionId::new),
+                    notice: Notice { at_ns: row.get(2)?, kind: row.get(3)?, detail: row.get(4)? },
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Queues the mails of all notices up to a number, which are then carried.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn carry(&self, up_to: i64, messages: &[NewMessage], now_ns: i64) -> Result<(), ControlError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT INTO notice_carried (only_row, number) VALUES (1, ?1)
+                 ON CONFLICT DO UPDATE SET number = max(number, ?1)",
+                [up_to],
+            )?;
+            alarms::queue(transaction, messages, now_ns)
+        })
+    }
+
     /// The newest notices of a subscription and those to everybody, newest first.
     ///
     /// # Errors

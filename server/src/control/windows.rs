@@ -105,7 +105,9 @@ impl Control {
                 ],
             )?;
             let number = transaction.last_insert_rowid();
-            notices::add(transaction, &new.subscription, "suspension", &new.detail, trace.at_ns)?;
+            let until = new.window.until.map_or_else(|| "…".to_owned(), |until| until.to_string());
+            let told = format!("{} → {until} : {}", new.window.from, new.detail);
+            notices::add(transaction, &new.subscription, "suspension", &told, trace.at_ns)?;
             let object = format!("{} {number}", new.window.reason.name());
             record(transaction, Action::Suspend, Some(new.subscription), &object, trace)?;
             Ok(number)

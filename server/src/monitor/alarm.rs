@@ -182,6 +182,8 @@ pub enum Event {
     Ended,
     /// Nothing: an operator tries the channels.
     Test,
+    /// No alarm: a customer is told what the provider did.
+    Told,
 }
 
 /// Something to say.

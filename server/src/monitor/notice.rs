@@ -26,8 +26,11 @@ pub struct Notice {
     pub kind: Option<Kind>,
     /// Whose; empty for the server itself.
     pub subscription: String,
-    /// With what.
+    /// With what; for what a customer is told, its detail.
     pub subject: String,
+    /// What a customer is told about: a stable name of `control::notices`. Never leaves through a webhook or a command.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub topic: String,
     /// When it began.
     pub since: Timestamp,
     /// When this was said.
@@ -46,16 +49,28 @@ impl Notice {
             kind: Some(key.kind),
             subscription: key.subscription.clone(),
             subject: key.subject.clone(),
+            topic: String::new(),
             since: *since,
             at,
             measures: *measures,
         }
     }
 
+    /// What the customer of a subscription was told at `at`: a stable name and the detail.
+    pub fn told(subscription: &str, (topic, detail): (&str, &str), at: Timestamp) -> Self {
+        Self {
+            event: Event::Told,
+            subscription: subscription.to_owned(),
+            subject: detail.to_owned(),
+            topic: topic.to_owned(),
+            ..Self::test(at)
+        }
+    }
+
     /// What a try of the channels sends.
     pub fn test(at: Timestamp) -> Self {
-        let (subscription, subject) = (String::new(), String::new());
+        let (subscription, subject, topic) = (String::new(), String::new(), String::new());
         let measures = Measures::default();
-        Self { version: VERSION, event: Event::Test, kind: None, subscription, subject, since: at, at, measures }
+        Self { version: VERSION, event: Event::Test, kind: None, subscription, subject, topic, since: at, at, measures }
     }
 }

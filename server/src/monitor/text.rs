@@ -33,6 +33,9 @@ pub fn advice(kind: Kind, is_customer: bool, texts: Texts) -> String {
 
 /// A notice whole: a mail's subject and text.
 pub fn letter(notice: &Notice, is_customer: bool, texts: Texts) -> (String, String) {
+    if notice.event == Event::Told {
+        return told(notice, texts);
+    }
     let Some(kind) = notice.kind else {
         return (texts.say("alarm-test-subject"), texts.say("alarm-test-body"));
     };
@@ -47,7 +50,7 @@ pub fn letter(notice: &Notice, is_customer: bool, texts: Texts) -> (String, Stri
     let subject = texts.say_with(subject, &[("title", title.into()), ("about", (&about).into())]);
     let since = texts.date_full(notice.since);
     let state = match notice.event {
-        Event::Raised | Event::Test => texts.say_with("alarm-raised", &[("since", since.into())]),
+        Event::Raised | Event::Test | Event::Told => texts.say_with("alarm-raised", &[("since", since.into())]),
         Event::Reminder => texts.say_with("alarm-reminder", &[("since", since.into())]),
         Event::Ended => texts.say_with("alarm-ended", &[("since", since.into())]),
     };
@@ -57,6 +60,26 @@ pub fn letter(notice: &Notice, is_customer: bool, texts: Texts) -> (String, Stri
     if notice.event != Event::Ended {
         parts.push(advice(kind, is_customer, texts));
     }
+    (subject, parts.join("\n\n"))
+}
+
+/// What a customer is told, which is no alarm.
+fn told(notice: &Notice, texts: Texts) -> (String, String) {
+    let topic = [("topic", Arg::from(&notice.topic))];
+    let title = texts.say_with("notice-title", &topic);
+    let args = [("title", title.into()), ("about", Arg::from(&notice.subscription))];
+    let subject = texts.say_with("notice-subject", &args);
+    // The names of changed fields are the program's own: the signed document says what they are to be.
+    let detail = match notice.topic.starts_with("amendment") {
+        true => notice.subject.split(" : ").next().unwrap_or_default(),
+        false => &notice.subject,
+    };
+    let parts = [
+        texts.say_with("alarm-about", &[("about", Arg::from(&notice.subscription))]),
+        texts.say_with("notice-sentence", &topic),
+        texts.say_with("notice-detail", &[("detail", texts.dates_in(detail).into())]),
+        texts.say_with("notice-told", &[("at", texts.date_full(notice.at).into())]),
+    ];
     (subject, parts.join("\n\n"))
 }
 
@@ -100,6 +123,14 @@ mod tests {
                         assert!(!subject.contains('\n') && subject.len() < 200, "{subject}");
                     }
                 }
+            }
+        }
+        for topic in ["suspension", "resumed", "maintenance", "amendment", "relocation", "password_reset", "end", "?"] {
+            let notice = Notice::told("BC-1", (topic, "2026-11-22T12:00:00Z → … : disque"), since);
+            for texts in [Texts::FRENCH.plain(), Texts::ENGLISH] {
+                let (subject, body) = letter(&notice, true, texts);
+                assert!(subject.contains("BC-1") && body.contains("dobaas accesses"), "{subject}: {body}");
+                assert!(!body.contains("T12:00"), "{body}");
             }
         }
         let (subject, body) = letter(&Notice::test(since), false, Texts::FRENCH);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use common::id::SubscriptionId;
+use common::limits::ALARM_NOTICES_MAX;
 use common::text::date::moment;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, RwLock};
@@ -28,6 +29,7 @@ use crate::catalog::totals::ChunkTotals;
 use crate::clock::Clock;
 use crate::control::accounts::Standing;
 use crate::control::alarms::{ChannelState, NewMessage};
+use crate::control::notices::Uncarried;
 use crate::control::{Control, ControlError};
 use crate::session::error::SessionError;
 use crate::subscriptions::Subscriptions;
@@ -94,6 +96,7 @@ impl Monitor {
             let queued = self.address(&messages, now)?;
             self.parts.control.store_alarms(&active, &queued, nanoseconds(now))?;
         }
+        self.carry_notices(now)?;
         for message in &messages {
             let Key { kind, subscription, subject } = &message.key;
             tracing::warn!(event = ?message.event, kind = kind.word(), subscription, subject, "alarm");
@@ -191,6 +194,27 @@ impl Monitor {
             Some((id, counted.ok()??))
         };
         subscriptions.stored().unwrap_or_default().into_iter().filter_map(count).collect()
+    }
+
+    /// Queues a mail of each notice that customers were given since the last look; without mails it only marks them.
+    fn carry_notices(&self, now: Timestamp) -> Result<(), ControlError> {
+        let control = &self.parts.control;
+        let notices = control.uncarried(u32::try_from(ALARM_NOTICES_MAX).unwrap_or(u32::MAX))?;
+        let Some(newest) = notices.last() else { return Ok(()) };
+        let references = control.references()?;
+        let mut queued = Vec::new();
+        for Uncarried { subscription, notice, .. } in &notices {
+            let told: Vec<&String> = match subscription {
+                Some(one) => references.get(one).into_iter().collect(),
+                None => references.values().collect(),
+            };
+            for reference in told {
+                let letter = Notice::told(reference, (&notice.kind, &notice.detail), moment(notice.at_ns));
+                let recipients = self.customers(reference, now)?.into_iter();
+                queued.extend(recipients.map(|to| NewMessage { to, notice: letter.clone() }));
+            }
+        }
+        control.carry(newest.number, &queued, nanoseconds(now))
     }
 
     /// Who is told each message.

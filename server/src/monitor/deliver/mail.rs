@@ -118,7 +118,11 @@ pub fn is_address(text: &str) -> bool {
 /// Ids of the thread and of the mail: the first of what the alarm is, the second also of what happened and of who is told.
 fn ids(notices: &[Notice], address: &str, domain: &str) -> (String, String) {
     let alarm = |notice: &Notice| {
-        let word = notice.kind.map_or("test", crate::monitor::alarm::Kind::word);
+        let word = match notice.kind {
+            Some(kind) => kind.word(),
+            None if notice.topic.is_empty() => "test",
+            None => &notice.topic,
+        };
         format!("{word}\0{}\0{}\0{}\0", notice.subscription, notice.subject, notice.since)
     };
     let mut hash = blake3::Hasher::new();
