@@ -28,6 +28,7 @@ pub fn sources(control: &Arc<Control>) -> SourcesLookup {
 fn known_sources(control: &Control, id: &SubscriptionId) -> Result<Vec<KnownSource>, ControlError> {
     let Some(subscription) = control.subscription(id)? else { return Ok(Vec::new()) };
     let (sets, agents) = (control.newest_sets(id)?, control.agents(id)?);
+    let due = control.due_from(&subscription)?;
     let known = subscription.sources.into_iter().map(|source| {
         let set = sets.iter().find(|set| set.source == source.source);
         let agent = set.and_then(|set| agents.iter().find(|agent| agent.agent == set.agent));
@@ -38,7 +39,7 @@ fn known_sources(control: &Control, id: &SubscriptionId) -> Result<Vec<KnownSour
             agent: agent.map(|agent| agent.agent),
             scope: agent.map(|agent| agent.scope),
             host: agent.map(|agent| agent.host.clone()).unwrap_or_default(),
-            set_at_ns: set.map(|set| set.changed_at_ns),
+            due_from: due.get(&source.source).copied(),
         }
     });
     Ok(known.collect())

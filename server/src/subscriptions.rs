@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use common::id::{AgentId, ScopeId, SourceId, SubscriptionId};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use proto::v1::SourceKind;
 
@@ -48,8 +49,8 @@ pub struct KnownSource {
     pub scope: Option<ScopeId>,
     /// That agent's machine.
     pub host: String,
-    /// When its backup set was last changed, in nanoseconds since 1970; none if it has none.
-    pub set_at_ns: Option<i64>,
+    /// From when its first complete snapshot is waited for; none if it is not yet.
+    pub due_from: Option<Timestamp>,
 }
 
 /// Asks for the sources of a subscription.

@@ -2,8 +2,10 @@
 //!
 //! It does not ask the agent: a dead agent is late like any other.
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
+use super::calendar::start_of;
 use super::terms::{State, Terms};
 
 /// How often a source is due.
@@ -22,16 +24,22 @@ impl Default for Due {
 }
 
 impl Due {
-    /// Since when a source is late; `None` if it is not. `reference` is its last complete snapshot, or the moment at which its
-    /// backup set was made if there is none. Suspension and announced maintenance stop the clock: `paused` is their sum since.
+    /// Since when a source is late; `None` if it is not. `reference` is its last complete snapshot, or the moment of
+    /// [`due_from`] if there is none. Suspension and announced maintenance stop the clock: `paused` is their sum since.
     pub fn late_since(self, reference: Timestamp, paused: SignedDuration, now: Timestamp) -> Option<Timestamp> {
         let limit = reference.checked_add(self.period + self.tolerance + paused).unwrap_or(Timestamp::MAX);
         (now > limit).then_some(limit)
     }
 }
 
+/// From when the first complete snapshot of a source is waited for: from the first version of its backup set; without one, from the
+/// day on which the subscription became effective, but not from before the source was ordered. None while it is not effective.
+pub fn due_from(first_set: Option<Timestamp>, effective: Option<Date>, ordered_at: Timestamp) -> Option<Timestamp> {
+    first_set.or_else(|| effective.map(|day| start_of(day).max(ordered_at)))
+}
+
 impl Terms {
-    /// Since when a source is late whose last complete snapshot, or else whose backup set, is of `reference`; `None` if it is not.
+    /// Since when a source is late whose last complete snapshot, or else whose [`due_from`], is `reference`; `None` if it is not.
     /// Suspension and maintenance stop the clock, and a subscription that takes no backups is not late.
     pub fn late_since(&self, reference: Timestamp, now: Timestamp) -> Option<Timestamp> {
         if self.state(now) != State::Active {
@@ -65,6 +73,7 @@ fn paused(
 
 #[cfg(test)]
 mod tests {
+    use super::super::service::{SuspensionReason, Window};
     use super::*;
 
     #[test]
@@ -78,6 +87,82 @@ mod tests {
             ("2026-11-22T06:00:01Z", paused, true),
         ] {
             assert_eq!(Due::default().late_since(last, paused, now.parse().unwrap()).is_some(), late, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_first_snapshot_is_waited_for_from_the_first_set_or_from_the_effective_date() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (set, ordered) = (at("2026-11-22T09:00:00Z"), at("2026-11-20T09:00:00Z"));
+        let day = |day| Some(jiff::civil::date(2026, 11, day));
+        for (first_set, effective, due) in [
+            (Some(set), None, Some(set)),
+            (Some(set), day(1), Some(set)),
+            (None, None, None),
+            // Signed long before it was recorded: not late for the time before.
+            (None, day(1), Some(ordered)),
+            (None, day(25), Some(at("2026-11-24T23:00:00Z"))),
+        ] {
+            assert_eq!(due_from(first_set, effective, ordered), due, "{first_set:?} {effective:?}");
+        }
+    }
+
+    #[test]
+    fn terms_are_late_by_their_own_period_and_only_while_they_take_backups() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let last = at("2026-11-21T01:00:00Z");
+        let terms = |period_h, ended: Option<&str>| Terms {
+            subscription: common::id::SubscriptionId::new([1; 16]),
+            contracted_bytes: 1,
+            hard_volume_bytes: 1,
+            per_mille: 2,
+            min_daily_allowance_bytes: 0,
+            policy: super::super::quota::Policy::Flag,
+            history: super::super::retention::History { days: 30, thinning: Vec::new() },
+            period_h,
+            tolerance_h: 2,
+            sources: Vec::new(),
+            suspensions: Vec::new(),
+            maintenance: Vec::new(),
+            ended_at: ended.map(at),
+            contact: String::new(),
+        };
+        let window = |from: &str, until: Option<&str>| Window {
+            from: at(from),
+            until: until.map(at),
+            reason: SuspensionReason::Unpaid,
+        };
+        let suspended = |from, until| Terms { suspensions: vec![window(from, until)], ..terms(24, None) };
+        let maintained = |from: &str, until: &str| Terms {
+            maintenance: vec![Window { from: at(from), until: Some(at(until)), reason: () }],
+            ..terms(24, None)
+        };
+        for (terms, now, since) in [
+            (terms(24, None), "2026-11-22T03:00:00Z", None),
+            (terms(24, None), "2026-11-22T03:00:01Z", Some("2026-11-22T03:00:00Z")),
+            (terms(1, None), "2026-11-21T04:00:01Z", Some("2026-11-21T04:00:00Z")),
+            (terms(168, None), "2026-11-28T03:00:00Z", None),
+            (terms(24, Some("2026-11-22T00:00:00Z")), "2026-11-23T00:00:00Z", None),
+            (suspended("2026-11-22T00:00:00Z", None), "2026-11-30T00:00:00Z", None),
+            (suspended("2026-11-21T12:00:00Z", Some("2026-11-21T18:00:00Z")), "2026-11-22T09:00:00Z", None),
+            (
+                suspended("2026-11-21T12:00:00Z", Some("2026-11-21T18:00:00Z")),
+                "2026-11-22T09:00:01Z",
+                Some("2026-11-22T09:00:00Z"),
+            ),
+            (
+                suspended("2026-11-20T00:00:00Z", Some("2026-11-21T00:00:00Z")),
+                "2026-11-22T03:00:01Z",
+                Some("2026-11-22T03:00:00Z"),
+            ),
+            (maintained("2026-11-22T02:00:00Z", "2026-11-22T04:00:00Z"), "2026-11-22T05:00:00Z", None),
+            (
+                maintained("2026-11-22T02:00:00Z", "2026-11-22T04:00:00Z"),
+                "2026-11-22T05:00:01Z",
+                Some("2026-11-22T05:00:00Z"),
+            ),
+        ] {
+            assert_eq!(terms.late_since(last, at(now)), since.map(at), "{now} {terms:?}");
         }
     }
 

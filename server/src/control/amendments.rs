@@ -215,7 +215,12 @@ fn apply(transaction: &Transaction<'_>, amendment: &mut Amendment, trace: &Trace
     let after = amendment.change.apply(&known.form)?;
     subscriptions::store_form(transaction, &amendment.subscription, &after)?;
     for added in &amendment.change.added_sources {
-        subscriptions::insert_source(transaction, &amendment.subscription, &added.source, &added.ordered)?;
+        subscriptions::insert_source(
+            transaction,
+            &amendment.subscription,
+            (&added.source, &added.ordered),
+            trace.at_ns,
+        )?;
     }
     amendment.applied_at_ns = Some(trace.at_ns);
     transaction

@@ -47,6 +47,7 @@ CREATE TABLE source (
   subscription BLOB NOT NULL REFERENCES subscription,
   name TEXT NOT NULL,
   kind TEXT NOT NULL,
+  ordered_at_ns INTEGER NOT NULL,
   UNIQUE (subscription, name)
 ) STRICT;
 CREATE TABLE account (

@@ -2,12 +2,18 @@
 //!
 //! Invariant: versions of a set are 1, 2, 3 … without a gap, and none is ever changed.
 
+use std::collections::BTreeMap;
+
 use common::id::{AgentId, SourceId, SubscriptionId};
+use common::text::date::moment;
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::audit::{self, Action, Event, Trace};
+use super::subscriptions::Subscription;
 use super::{Control, ControlError, agents, integer, unsigned};
 use crate::contract::backup_set::{BackupSet, SetRules};
+use crate::contract::late;
 
 /// A version to add.
 #[derive(Debug, Clone)]
@@ -82,6 +88,30 @@ impl Control {
                 sets.push(set_of(row)?);
             }
             Ok(sets)
+        })
+    }
+
+    /// From when the first complete snapshot of each source of a subscription is waited for ([`late::due_from`]).
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn due_from(&self, known: &Subscription) -> Result<BTreeMap<SourceId, Timestamp>, ControlError> {
+        let effective = known.term().effective();
+        self.read(|transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT id, ordered_at_ns,
+                        (SELECT changed_at_ns FROM backup_set WHERE source = source.id AND version = 1)
+                 FROM source WHERE subscription = ?1",
+            )?;
+            let mut rows = statement.query([known.subscription.as_bytes()])?;
+            let mut found = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                let first_set = row.get::<_, Option<i64>>(2)?.map(moment);
+                if let Some(due) = late::due_from(first_set, effective, moment(row.get(1)?)) {
+                    found.insert(SourceId::new(row.get(0)?), due);
+                }
+            }
+            Ok(found)
         })
     }
 

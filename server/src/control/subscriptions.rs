@@ -40,7 +40,7 @@ pub struct Subscription {
     pub created_at_ns: i64,
     /// First login of a person or enrolment of an agent, in nanoseconds since 1970.
     pub first_login_at_ns: Option<i64>,
-    /// First complete backup, in nanoseconds since 1970.
+    /// When every source had a complete snapshot, in nanoseconds since 1970.
     pub commissioned_at_ns: Option<i64>,
     /// When it ends or ended, in nanoseconds since 1970.
     pub ended_at_ns: Option<i64>,
@@ -112,7 +112,8 @@ impl Control {
             insert(transaction, subscription)?;
             for source in &subscription.sources {
                 let ordered = OrderedSource { name: source.name.clone(), kind: source.kind };
-                insert_source(transaction, &subscription.subscription, &source.source, &ordered)?;
+                let (id, at_ns) = (&subscription.subscription, subscription.created_at_ns);
+                insert_source(transaction, id, (&source.source, &ordered), at_ns)?;
             }
             let (id, object) = (Some(subscription.subscription), &subscription.form.reference);
             audit::append(
@@ -184,7 +185,7 @@ impl Control {
 }
 
 impl Control {
-    /// Notes the first complete backup, from which the commitment runs; later ones change nothing (B-021).
+    /// Notes when every source had a complete snapshot, from which the commitment runs; a later note changes nothing (B-021).
     ///
     /// # Errors
     /// SQLite's.
@@ -288,16 +289,16 @@ fn subscription_of(transaction: &Transaction<'_>, row: &Row<'_>) -> Result<Subsc
     })
 }
 
-/// Adds a source to a subscription.
+/// Adds a source that was ordered at `at_ns` to a subscription.
 pub(super) fn insert_source(
     transaction: &Transaction<'_>,
     subscription: &SubscriptionId,
-    source: &SourceId,
-    ordered: &OrderedSource,
+    (source, ordered): (&SourceId, &OrderedSource),
+    at_ns: i64,
 ) -> Result<(), ControlError> {
     transaction.execute(
-        "INSERT INTO source (id, subscription, name, kind) VALUES (?1, ?2, ?3, ?4)",
-        params![source.as_bytes(), subscription.as_bytes(), ordered.name, ordered.kind.name()],
+        "INSERT INTO source (id, subscription, name, kind, ordered_at_ns) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![source.as_bytes(), subscription.as_bytes(), ordered.name, ordered.kind.name(), at_ns],
     )?;
     Ok(())
 }

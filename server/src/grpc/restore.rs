@@ -105,7 +105,7 @@ impl Restore for RestoreService {
             let (terms, now) = (subscriptions.terms(&reader.subscription)?, subscriptions.settings().clock.now());
             let lateness = known.iter().map(|known| {
                 let complete_at_ns = totals.get(&known.source).and_then(|totals| totals.complete_at_ns);
-                let since = complete_at_ns.or(known.set_at_ns).and_then(|at| terms.late_since(moment(at), now));
+                let since = complete_at_ns.map(moment).or(known.due_from).and_then(|at| terms.late_since(at, now));
                 (known.source, (complete_at_ns.unwrap_or(0), since.map_or(0, nanoseconds)))
             });
             let lateness: BTreeMap<SourceId, (i64, i64)> = lateness.collect();

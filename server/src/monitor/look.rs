@@ -69,8 +69,8 @@ pub struct SubscriptionLook {
 pub struct SourceLook {
     /// Its name on the order form.
     pub name: String,
-    /// When its backup set was last changed; none if it has none.
-    pub set_at: Option<Timestamp>,
+    /// From when its first complete snapshot is waited for; none if it is not yet.
+    pub due_from: Option<Timestamp>,
     /// What it has; zeros if nothing.
     pub totals: SourceTotals,
 }
@@ -120,7 +120,7 @@ impl SubscriptionLook {
     /// Since when a source is late; none if it is not.
     pub fn late_since(&self, source: &SourceLook, now: Timestamp) -> Option<Timestamp> {
         let complete = source.totals.complete_at_ns.map(common::text::date::moment);
-        let reference = complete.or(source.set_at)?;
+        let reference = complete.or(source.due_from)?;
         self.stored.as_ref()?;
         self.terms.late_since(reference, now)
     }
@@ -147,13 +147,12 @@ impl Gatherer<'_> {
         for known in self.control.subscriptions(None)? {
             let id = known.subscription;
             let Some(terms) = self.control.terms(&id)? else { continue };
-            let sets = self.control.newest_sets(&id)?;
+            let due = self.control.due_from(&known)?;
             let mut sources: Vec<(SourceId, SourceLook)> = Vec::new();
             for source in &known.sources {
-                let set = sets.iter().find(|set| set.source == source.source);
-                let set_at = set.map(|set| common::text::date::moment(set.changed_at_ns));
+                let due_from = due.get(&source.source).copied();
                 let totals = SourceTotals::default();
-                sources.push((source.source, SourceLook { name: source.name.clone(), set_at, totals }));
+                sources.push((source.source, SourceLook { name: source.name.clone(), due_from, totals }));
             }
             let stored = self.stored(&id, &terms, &mut sources, now);
             let stored = stored.inspect_err(|error| self.complain(&id, error)).ok();

@@ -43,7 +43,7 @@ fn known(source: SourceId) -> KnownSource {
         agent: Some(AgentId::new([1; 16])),
         scope: Some(ScopeId::new([1; 16])),
         host: "machine".into(),
-        set_at_ns: None,
+        due_from: None,
     }
 }
 
