@@ -2,15 +2,17 @@
 //!
 //! Invariant: an amendment that is applied late is only ever applied late: nothing here makes anything earlier than its day.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_lc_rs::signature::Ed25519KeyPair;
-use common::stored::SnapshotState;
+use common::id::SourceId;
 use jiff::SignedDuration;
 
 use super::jobs::{JobError, JobKind, Spec};
 use crate::control::Control;
 use crate::control::audit::Trace;
+use crate::control::subscriptions::Subscription;
 use crate::session::error::SessionError;
 use crate::subscriptions::Subscriptions;
 
@@ -27,7 +29,7 @@ pub fn checkpoint(control: Arc<Control>, key: Arc<Ed25519KeyPair>) -> Spec {
     }
 }
 
-/// Applies amendments whose day has come, and notes from which backup the commitment runs (B-021).
+/// Applies amendments whose day has come, and notes from when the commitment runs (B-021).
 pub fn amend(control: Arc<Control>, subscriptions: Arc<Subscriptions>) -> Spec {
     Spec {
         kind: JobKind::Amend,
@@ -42,10 +44,11 @@ pub fn amend(control: Arc<Control>, subscriptions: Arc<Subscriptions>) -> Spec {
     }
 }
 
-/// Notes the first complete backup of each subscription that has one by now; how many had not been noted.
+/// Notes the commissioning of each subscription of whose every source a complete snapshot was received by now; how many had not been
+/// noted. One that cannot be read is left to the next run, and the others are looked at all the same.
 ///
 /// # Errors
-/// The control store's, or the first subscription's that cannot be read: the next run looks again.
+/// The control store's, or those of listing what is stored.
 pub fn commission(control: &Control, subscriptions: &Subscriptions) -> Result<u64, JobError> {
     let stored = subscriptions.stored().map_err(SessionError::from)?;
     let mut noted = 0;
@@ -53,12 +56,26 @@ pub fn commission(control: &Control, subscriptions: &Subscriptions) -> Result<u6
         if known.commissioned_at_ns.is_some() || !stored.contains(&known.subscription) {
             continue;
         }
-        let snapshots = subscriptions.get(&known.subscription)?.read(|catalog| Ok(catalog.snapshots()?))?;
-        let complete = snapshots.iter().filter(|snapshot| snapshot.state == SnapshotState::Complete);
-        if let Some(first_ns) = complete.map(|snapshot| snapshot.server.received_at_ns).min() {
-            control.note_commissioned(&known.subscription, first_ns)?;
-            noted += 1;
+        let first =
+            subscriptions.get(&known.subscription).and_then(|open| open.read(|catalog| Ok(catalog.baseline_times()?)));
+        match first {
+            Ok(first) => {
+                if let Some(at_ns) = commissioned_at_ns(&known, &first) {
+                    control.note_commissioned(&known.subscription, at_ns)?;
+                    noted += 1;
+                }
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, subscription = %known.subscription, "a commissioning could not be looked for");
+            }
         }
     }
     Ok(noted)
+}
+
+/// When the last of the sources had its first complete snapshot; none while one has none.
+fn commissioned_at_ns(known: &Subscription, first: &BTreeMap<SourceId, i64>) -> Option<i64> {
+    let times = known.sources.iter().map(|source| first.get(&source.source).copied());
+    times.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
