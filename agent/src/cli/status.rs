@@ -1,6 +1,9 @@
 //! `dobaas status`: what is protected, since when, where, and how today stands against the contract.
 //!
+//! Invariant: a run that was killed is not shown as running.
 //! Invariant: a server that cannot show the newest receipt of this machine is reported, and the exit code says so.
+
+use std::path::Path;
 
 use common::receipt::verify;
 use common::text::Arg;
@@ -16,6 +19,7 @@ use crate::remote::account::{DayUse, SubscriptionState, Who};
 use crate::remote::restore::{ListedSnapshot, SourceInfo};
 use crate::remote::sets::SetList;
 use crate::state::identity::Identity;
+use crate::state::journal::RunLock;
 use crate::state::receipts::Receipts;
 use crate::state::runs::Runs;
 use crate::state::source_folder;
@@ -77,7 +81,7 @@ pub fn run(context: &Context) -> Result<Exit, CliError> {
         let rolled_back = is_rolled_back(&identity, &info, newest.as_ref(), context)?;
         let own = sets.sets.iter().find(|set| set.source == info.source && set.agent == identity.agent);
         let schedule = own.map(|set| set.schedule.clone());
-        let runs = Runs::load(&source_folder(&context.state, &info.source))?;
+        let runs = runs(&source_folder(&context.state, &info.source))?;
         rows.push(SourceRow { paths: paths(&sets, &info), schedule, runs, info, newest, rolled_back });
     }
     let document = document(&who, &rows, &identity.agent.to_string(), context);
@@ -87,6 +91,15 @@ pub fn run(context: &Context) -> Result<Exit, CliError> {
         return Ok(Exit::Failed);
     }
     Ok(Exit::Done)
+}
+
+/// What the runs of a source left. A run that was killed could not say that it ended: the lock tells.
+fn runs(folder: &Path) -> Result<Option<Runs>, CliError> {
+    let mut runs = Runs::load(folder)?;
+    if let Some(runs) = runs.as_mut().filter(|runs| runs.running_since.is_some() && !RunLock::is_held(folder)) {
+        runs.running_since = None;
+    }
+    Ok(runs)
 }
 
 /// True if this machine was given a receipt for a later snapshot than the server shows, or for another one of that number.

@@ -135,6 +135,13 @@ pub enum LockError {
 }
 
 impl RunLock {
+    /// True while a run of another process or thread has the lock of a source's folder.
+    pub fn is_held(folder: &Path) -> bool {
+        // A shared lock, let go at once: a run that begins in that instant would be told that the source is busy.
+        let Ok(file) = OpenOptions::new().read(true).open(folder.join("lock")) else { return false };
+        matches!(rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared), Err(Errno::WOULDBLOCK))
+    }
+
     /// Takes the lock of a source's folder without waiting.
     ///
     /// # Errors
@@ -179,7 +186,9 @@ mod tests {
     #[test]
     fn two_runs_of_one_source_exclude_each_other() {
         let folder = tempfile::tempdir().unwrap();
+        assert!(!RunLock::is_held(folder.path()));
         let first = RunLock::take(folder.path()).unwrap();
+        assert!(RunLock::is_held(folder.path()));
         assert!(matches!(RunLock::take(folder.path()), Err(LockError::Busy)));
         drop(first);
         assert!(RunLock::take(folder.path()).is_ok());

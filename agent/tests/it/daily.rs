@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use agent::state::journal::RunLock;
+use agent::state::runs::Runs;
+
 use crate::site::{IDENTIFIER, Machine, SOURCE, Site};
 
 /// A site with one machine that is set up for a small tree.
@@ -149,10 +152,30 @@ fn a_second_run_of_the_same_source_is_told_that_it_is_busy() {
     let daily = Daily::start();
     let folder = daily.machine.state().join("sources").join("07".repeat(16));
     std::fs::create_dir_all(&folder).unwrap();
-    let _lock = agent::state::journal::RunLock::take(&folder).unwrap();
+    let _lock = RunLock::take(&folder).unwrap();
     let (exit, _, err) = ended(&mut daily.machine.dobaas(&["backup"]));
     assert_eq!(exit, 11, "{err}");
     assert!(err.contains("déjà en cours de sauvegarde"), "{err}");
+}
+
+#[test]
+fn a_killed_run_is_not_shown_as_running() {
+    let daily = Daily::start();
+    done(&mut daily.machine.dobaas(&["backup"]));
+    let folder = daily.machine.state().join("sources").join("07".repeat(16));
+    let now = jiff::Timestamp::now();
+    let mut runs = Runs::load(&folder).unwrap().unwrap();
+    (runs.running_since, runs.next_at) = (Some(now), None);
+    runs.store(&folder).unwrap();
+    let service = || {
+        let out = done(&mut daily.machine.dobaas(&["status", "--json"]));
+        let status: serde_json::Value = serde_json::from_str(&out).unwrap();
+        (status["sources"][0]["service"].clone(), status["sources"][0]["running_since"].is_string())
+    };
+    let lock = RunLock::take(&folder).unwrap();
+    assert_eq!(service(), ("running".into(), true), "somebody holds the source");
+    drop(lock);
+    assert_eq!(service(), ("unscheduled".into(), false), "whoever began it is gone");
 }
 
 #[test]
