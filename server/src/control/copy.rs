@@ -65,7 +65,7 @@ impl Control {
     /// # Errors
     /// SQLite's.
     pub fn restored_from(&self) -> Result<Option<i64>, ControlError> {
-        self.read(|transaction| restored_from(transaction))
+        self.read(restored_from)
     }
 
     /// An operator looked at what a restored store lacks: it is the live one from here on.

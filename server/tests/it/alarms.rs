@@ -19,7 +19,7 @@ use server::monitor::deliver::Channel;
 use server::monitor::deliver::webhook::{SIGNATURE, signature};
 
 use crate::harness::{Client, GOOD_PASSWORD, TestServer};
-use crate::honest::Agent;
+use crate::honest::{Agent, Stored};
 use crate::line;
 use crate::mailbox::{MailServer, certificate, free_port};
 
@@ -31,8 +31,8 @@ const SECRET: &str = "partage";
 /// A server with one subscription whose sources each have a set.
 pub struct Scene {
     pub server: TestServer,
-    operator: Client,
-    agents: Vec<Agent>,
+    pub operator: Client,
+    pub agents: Vec<Agent>,
 }
 
 impl Scene {
@@ -54,10 +54,14 @@ impl Scene {
     }
 
     /// One snapshot of a source.
-    pub async fn back_up(&self, source: usize, number: u8) {
+    pub async fn back_up(&self, source: usize, number: u8) -> Stored {
+        self.agents[source].back_up(&self.channel().await, number, b"content").await.unwrap()
+    }
+
+    /// A connection for agents.
+    pub async fn channel(&self) -> tonic::transport::Channel {
         let root = fs::read_to_string(self.server.folder.path().join("server/identity/root.pem")).unwrap();
-        let channel = line::connect(self.server.running.address().port(), &root).await;
-        self.agents[source].back_up(&channel, number, b"content").await.unwrap();
+        line::connect(self.server.running.address().port(), &root).await
     }
 
     /// Looks twice, far enough apart for an alarm to end.
@@ -135,7 +139,7 @@ fn secret(path: &Path, text: &str) {
     file.set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn plain_mail(port: u16) -> String {
+pub fn plain_mail(port: u16) -> String {
     format!(
         "[alarms.mail]\nserver = '127.0.0.1'\nport = {port}\nencryption = 'none'\n\
          from = 'Sauvegarde <sauvegarde@example.fr>'\noperators = ['astreinte@example.fr']\n"

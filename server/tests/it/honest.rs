@@ -81,21 +81,18 @@ impl Agent {
         }
     }
 
+    /// A message with the frames of a file, the `number`th of its stream.
+    pub fn put(&self, session: SessionId, number: u64, content: &[u8]) -> v1::TransferRequest {
+        put_request(session, number, &self.frames(session, content))
+    }
+
     async fn transfer(
         &self,
         client: &mut BackupClient<Channel>,
         session: SessionId,
         frames: &[Frame],
     ) -> Result<(), Status> {
-        let put = |frame: &Frame| v1::PutFrame {
-            frame: copy(&frame.bytes),
-            checksum: copy(&checksum(&frame.bytes)),
-            class: v1::FrameClass::Changed.into(),
-        };
-        let put = v1::Put { number: 1, frames: frames.iter().map(put).collect() };
-        let body = |body| v1::TransferRequest { session: copy(session.as_bytes()), body: Some(body) };
-        let messages =
-            vec![body(v1::transfer_request::Body::Put(put)), body(v1::transfer_request::Body::Flush(v1::Flush {}))];
+        let messages = vec![put_request(session, 1, frames), flush_request(session)];
         let mut replies = client.transfer(with_token(&self.token, tokio_stream::iter(messages))).await?.into_inner();
         let mut durable = 0;
         while let Some(reply) = replies.message().await? {
@@ -158,6 +155,22 @@ impl Agent {
             mac: copy(&mac),
         }
     }
+}
+
+fn put_request(session: SessionId, number: u64, frames: &[Frame]) -> v1::TransferRequest {
+    let put = |frame: &Frame| v1::PutFrame {
+        frame: copy(&frame.bytes),
+        checksum: copy(&checksum(&frame.bytes)),
+        class: v1::FrameClass::Changed.into(),
+    };
+    let put = v1::Put { number, frames: frames.iter().map(put).collect() };
+    v1::TransferRequest { session: copy(session.as_bytes()), body: Some(v1::transfer_request::Body::Put(put)) }
+}
+
+/// Asks for durability.
+pub fn flush_request(session: SessionId) -> v1::TransferRequest {
+    let body = Some(v1::transfer_request::Body::Flush(v1::Flush {}));
+    v1::TransferRequest { session: copy(session.as_bytes()), body }
 }
 
 fn leaf(keys: &ScopeKeys, data: ChunkId, content: &[u8]) -> Node {

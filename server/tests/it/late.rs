@@ -34,10 +34,9 @@ async fn editing_a_set_does_not_put_off_the_lateness_of_a_source_that_never_comp
     for _ in 0..2 {
         scene.server.pass(20 * HOUR_S);
         let anna = again(&scene.server, "anna").await;
-        let set = anna
-            .sets()
-            .get(anna.0.request(v1::GetSetRequest { source: agent.source.as_bytes().to_vec().into(), version: 0 }));
-        let set = set.await.unwrap().into_inner().set.unwrap();
+        let source = agent.source.as_bytes().to_vec().into();
+        let request = anna.0.request(v1::GetSetRequest { source, version: 0 });
+        let set = anna.sets().get(request).await.unwrap().into_inner().set.unwrap();
         let edited = v1::Set { paths: [set.paths.clone(), vec![format!("/srv{}", set.version)]].concat(), ..set };
         anna.put_set(edited).await.unwrap();
     }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use server::auth::access::{self, Access};
 use tonic::Code;
 
 use crate::forge::{Dice, Known, calls, message, path};
@@ -47,8 +48,11 @@ async fn malformed_messages_of_every_call_leave_the_server_alive() {
                 0 => "",
                 1 | 2 => &customer.person,
                 3 => operator,
-                _ if path(shape).contains("Admin") || path(shape).contains("Monitor") => operator,
-                _ => &customer.agent.token,
+                _ => match access::of_path(&path(shape)) {
+                    Access::Only { agent: true, .. } => &customer.agent.token,
+                    Access::Only { operator: Some(_), .. } => operator,
+                    _ => &customer.person,
+                },
             };
             let count = if shape.is_client_streaming() { 1 + dice.roll(4) } else { 1 };
             let messages = (0..count).map(|_| message(&shape.input(), &mut dice, &known)).collect();
