@@ -67,7 +67,7 @@ use crate::tls::Certificates;
 use crate::upkeep::guard::Guards;
 use crate::upkeep::history::history_jobs;
 use crate::upkeep::jobs::{JobError, Jobs, Lane, Spec};
-use crate::upkeep::{control_copy, records, scrub_round};
+use crate::upkeep::{control_copy, judge, records, scrub_round};
 
 /// Name of the control store in the server's folder.
 pub const CONTROL_FILE: &str = "control.db";
@@ -239,6 +239,7 @@ pub fn subscriptions(
         key: identity.receipt_key(),
         terms: lookups::terms(control),
         sources: lookups::sources(control),
+        refusals: lookups::refusals(control),
         hold: config.hold,
         clock: environment.clock.clone(),
         random: environment.random.clone(),
@@ -331,6 +332,7 @@ fn jobs(
         records::checkpoint(control.clone(), identity.receipt_key()),
         scrub_round::spec(subscriptions.clone(), config.scrub),
         records::amend(control.clone(), subscriptions.clone()),
+        judge::spec(control.clone(), subscriptions.clone()),
     ]
 }
 

@@ -10,7 +10,7 @@ use proto::convert::source_kind;
 
 use crate::control::{Control, ControlError};
 use crate::session::error::SessionError;
-use crate::session::subscription::TermsLookup;
+use crate::session::subscription::{RefusalNote, TermsLookup};
 use crate::subscriptions::{KnownSource, SourcesLookup};
 
 /// Terms of subscriptions.
@@ -23,6 +23,12 @@ pub fn terms(control: &Arc<Control>) -> TermsLookup {
 pub fn sources(control: &Arc<Control>) -> SourcesLookup {
     let control = Arc::clone(control);
     Arc::new(move |subscription| known_sources(&control, subscription).map_err(unreadable))
+}
+
+/// Where refusals of the daily change are remembered.
+pub fn refusals(control: &Arc<Control>) -> RefusalNote {
+    let control = Arc::clone(control);
+    Arc::new(move |subscription, refusal| control.note_refusal(subscription, &refusal).map_err(unreadable))
 }
 
 fn known_sources(control: &Control, id: &SubscriptionId) -> Result<Vec<KnownSource>, ControlError> {

@@ -22,7 +22,7 @@ use crate::contract::terms::Terms;
 use crate::session::budget::Budget;
 use crate::session::error::SessionError;
 use crate::session::recover::{lock, recover};
-use crate::session::subscription::{SharedParts, Subscription, TermsLookup};
+use crate::session::subscription::{RefusalNote, SharedParts, Subscription, TermsLookup};
 use crate::store::durable;
 use crate::store::error::StoreError;
 use crate::store::name::Folder;
@@ -71,6 +71,8 @@ pub struct Settings {
     pub terms: TermsLookup,
     /// Names of sources.
     pub sources: SourcesLookup,
+    /// Where refusals of the daily change are remembered.
+    pub refusals: RefusalNote,
     /// When a snapshot is suspect.
     pub hold: Thresholds,
     /// Tells the time.
@@ -251,6 +253,7 @@ impl Subscriptions {
             country: self.settings.location.country.clone(),
             thresholds: self.settings.hold,
             terms: Arc::clone(&self.settings.terms),
+            note: Arc::clone(&self.settings.refusals),
         }
     }
 

@@ -16,17 +16,20 @@ alarm-late-sentence = The source "{ $subject }" has no complete backup within it
 alarm-late-advice = Check that the machine is on, that the agent runs and reaches the server: "dobaas-admin agent list" says when it last called.
 alarm-late-customer = Check that the machine is on and connected, then run "dobaas status" on it. When in doubt, call your provider.
 alarm-quota-over-title = daily change exceeded
-alarm-quota-over-sentence = { $used } changed today, the order form allows { $allowed }.
+alarm-quota-over-sentence = On { $subject }, { $used } changed or were to be sent; the order form allows { $allowed }.
 alarm-quota-over-advice = Look at the sources responsible ("dobaas-admin quota"). A sudden, massive excess may be ransomware at work.
 alarm-quota-over-customer = If this change was expected (upgrade, import), there is nothing to do. If not, call your provider at once: a sudden excess may be ransomware at work.
 alarm-quota-near-title = daily change near its limit
-alarm-quota-near-sentence = { $used } changed today, the order form allows { $allowed }: more than 80%.
+alarm-quota-near-sentence = On { $subject }, { $used } changed; the order form allows { $allowed }: 80% or more.
 alarm-quota-near-advice = Look at the sources responsible ("dobaas-admin quota").
 alarm-quota-near-customer = If this change was expected, there is nothing to do. If not, call your provider.
 alarm-volume-over-title = contracted volume exceeded
 alarm-volume-over-sentence = The latest backups hold { $used }, the order form says { $allowed }.
 alarm-volume-over-advice = Open the re-evaluation with the customer, or reduce the backup sets together.
 alarm-volume-over-customer = Contact your provider to re-evaluate the volume, or reduce what your backup sets contain.
+alarm-reevaluation-title = re-evaluation file open
+alarm-reevaluation-sentence = File no. { $subject }, opened on { $at }, waits for a decision. At its highest: { $used } for { $allowed } allowed.
+alarm-reevaluation-advice = "dobaas-admin reevaluation show" gives the days and the suggested volume. Agree with the customer, then "dobaas-admin reevaluation close".
 alarm-hold-title = suspect backup
 alarm-hold-sentence = A backup of the source "{ $subject }" is suspect since { $at }: nothing is pruned for this subscription any more.
 alarm-hold-advice = Call the customer, look at the signals, then lift the hold with a second operator if there is no attack.
@@ -110,6 +113,8 @@ notice-title = { $topic ->
     [maintenance_over] maintenance over or called off
     [amendment] amendment recorded
     [amendment_withdrawn] amendment withdrawn
+    [reevaluation_opened] re-evaluation file opened
+    [reevaluation_closed] re-evaluation file closed
     [relocation] place of your data
     [password_reset] password reset
     [end] end of the subscription
@@ -128,6 +133,8 @@ notice-sentence = { $topic ->
     [maintenance_over] Backups go on by themselves.
     [amendment] An amendment of your order form is recorded.
     [amendment_withdrawn] An amendment that was waiting will not apply.
+    [reevaluation_opened] A re-evaluation file of your contract is open.
+    [reevaluation_closed] The re-evaluation file of your contract is closed.
     [relocation] A relocation of your data is recorded.
     [password_reset] After an identity check an operator gave this account a new temporary password; its sessions are closed. If nobody of yours asked for it, call your provider without waiting.
     [end] The end of the subscription is recorded or called off. The data stays until the hand-back.
@@ -141,3 +148,15 @@ notice-sentence = { $topic ->
 }
 notice-detail = Detail: { $detail }
 notice-told = Recorded on { $at }. “dobaas accesses” shows at any time what your provider does on your subscription.
+
+notice-reevaluation-opened = Re-evaluation file no. { $number } opened for { $day }: { $cause ->
+    [growth] the scope of the contract grows ({ $allowed } → { $measured })
+    [volume] { $measured } backed up, { $allowed } contracted
+    [refused] { $measured } to be sent, { $allowed } allowed
+   *[other] { $measured } changed, { $allowed } allowed
+}. Your provider will contact you.
+notice-reevaluation-closed = Re-evaluation file no. { $number } closed: { $outcome ->
+    [amended] an amendment changes the contract
+    [reduced] what is backed up is reduced
+   *[other] nothing changes
+}.

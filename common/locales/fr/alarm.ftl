@@ -16,17 +16,20 @@ alarm-late-sentence = La source « { $subject } » n'a pas de sauvegarde complè
 alarm-late-advice = Vérifiez que la machine est allumée, que l'agent y tourne et qu'il joint le serveur : « dobaas-admin agent list » dit quand il a appelé pour la dernière fois.
 alarm-late-customer = Vérifiez que la machine est allumée et reliée au réseau, puis lancez « dobaas status » dessus. En cas de doute, appelez votre prestataire.
 alarm-quota-over-title = modification quotidienne dépassée
-alarm-quota-over-sentence = { $used } ont changé aujourd'hui pour { $allowed } prévus au bon de commande.
+alarm-quota-over-sentence = Le { $subject }, { $used } ont changé ou devaient être envoyés, pour { $allowed } prévus au bon de commande.
 alarm-quota-over-advice = Regardez les sources responsables (« dobaas-admin quota »). Un excès soudain et massif peut être l'effet d'un logiciel de rançon.
 alarm-quota-over-customer = Si ce changement est attendu (mise à jour, import), il n'y a rien à faire. Sinon, appelez votre prestataire sans attendre : un excès soudain peut être l'effet d'un logiciel de rançon.
 alarm-quota-near-title = modification quotidienne proche de la limite
-alarm-quota-near-sentence = { $used } ont changé aujourd'hui pour { $allowed } prévus au bon de commande : plus de 80 %.
+alarm-quota-near-sentence = Le { $subject }, { $used } ont changé pour { $allowed } prévus au bon de commande : 80 % ou plus.
 alarm-quota-near-advice = Regardez les sources responsables (« dobaas-admin quota »).
 alarm-quota-near-customer = Si ce changement est attendu, il n'y a rien à faire. Sinon, appelez votre prestataire.
 alarm-volume-over-title = volume contractuel dépassé
 alarm-volume-over-sentence = Les dernières sauvegardes font { $used } pour { $allowed } au bon de commande.
 alarm-volume-over-advice = Ouvrez la réévaluation avec le client, ou réduisez les jeux de sauvegarde avec lui.
 alarm-volume-over-customer = Prenez contact avec votre prestataire pour réévaluer le volume, ou réduisez ce que vos jeux de sauvegarde contiennent.
+alarm-reevaluation-title = dossier de réévaluation ouvert
+alarm-reevaluation-sentence = Le dossier n° { $subject }, ouvert le { $at }, attend une décision. Au plus haut : { $used } pour { $allowed } prévus.
+alarm-reevaluation-advice = « dobaas-admin reevaluation show » donne les jours et le volume suggéré. Convenez d'une suite avec le client, puis « dobaas-admin reevaluation close ».
 alarm-hold-title = sauvegarde suspecte
 alarm-hold-sentence = Une sauvegarde de la source « { $subject } » est suspecte depuis le { $at } : rien n'est plus purgé pour cet abonnement.
 alarm-hold-advice = Appelez le client, regardez les signaux, puis levez la retenue à deux opérateurs s'il n'y a pas d'attaque.
@@ -110,6 +113,8 @@ notice-title = { $topic ->
     [maintenance_over] maintenance terminée ou annulée
     [amendment] avenant enregistré
     [amendment_withdrawn] avenant retiré
+    [reevaluation_opened] dossier de réévaluation ouvert
+    [reevaluation_closed] dossier de réévaluation fermé
     [relocation] lieu de vos données
     [password_reset] mot de passe réinitialisé
     [end] fin de l'abonnement
@@ -128,6 +133,8 @@ notice-sentence = { $topic ->
     [maintenance_over] Les sauvegardes reprennent d'elles-mêmes.
     [amendment] Un avenant à votre bon de commande est enregistré.
     [amendment_withdrawn] Un avenant qui attendait ne s'appliquera pas.
+    [reevaluation_opened] Un dossier de réévaluation de votre contrat est ouvert.
+    [reevaluation_closed] Le dossier de réévaluation de votre contrat est fermé.
     [relocation] Un déplacement de vos données est enregistré.
     [password_reset] Après un contrôle d'identité, un opérateur a donné un nouveau mot de passe provisoire à ce compte ; ses sessions sont fermées. Si personne chez vous ne l'a demandé, appelez votre prestataire sans attendre.
     [end] La fin de l'abonnement est enregistrée ou annulée. Les données restent jusqu'à la réversibilité.
@@ -141,3 +148,15 @@ notice-sentence = { $topic ->
 }
 notice-detail = Détail : { $detail }
 notice-told = Enregistré le { $at }. « dobaas accesses » montre à tout moment ce que votre prestataire fait sur votre abonnement.
+
+notice-reevaluation-opened = Dossier de réévaluation n° { $number } ouvert pour le { $day } : { $cause ->
+    [growth] le périmètre du contrat s'étend ({ $allowed } → { $measured })
+    [volume] { $measured } sauvegardés pour { $allowed } souscrits
+    [refused] { $measured } à envoyer pour { $allowed } permis
+   *[other] { $measured } modifiés pour { $allowed } permis
+}. Votre prestataire vous contactera.
+notice-reevaluation-closed = Dossier de réévaluation n° { $number } fermé : { $outcome ->
+    [amended] un avenant change le contrat
+    [reduced] ce qui est sauvegardé est réduit
+   *[other] rien ne change
+}.

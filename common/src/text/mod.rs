@@ -152,9 +152,10 @@ impl Texts {
         match (name, value.parse::<u64>()) {
             (_, Ok(bytes)) if name.ends_with("_bytes") => self.size(bytes).into(),
             (_, Ok(seconds)) if name.ends_with("_s") => self.duration(seconds.saturating_mul(1_000)).into(),
-            ("since" | "until", _) => match value.parse() {
-                Ok(at) => self.date(at).into(),
-                Err(_) => value.into(),
+            ("since" | "until", _) => match (value.parse(), value.parse()) {
+                (Ok(at), _) => self.date(at).into(),
+                (_, Ok(day)) => self.day(day).into(),
+                _ => value.into(),
             },
             _ => value.into(),
         }

@@ -12,7 +12,7 @@ use super::failure::AdminError;
 use super::remote::answer;
 use crate::cli::arguments::subcommand;
 use crate::monitor::alarm::{Kind, Measures};
-use crate::monitor::text::{sentence, title};
+use crate::monitor::text::{about, sentence, title};
 
 #[derive(Serialize)]
 struct AlarmLine {
@@ -139,7 +139,9 @@ fn alarm_row(alarm: &v1::Alarm, texts: Texts) -> Vec<String> {
         || (alarm.kind.clone(), String::new()),
         |kind| (title(kind, texts), sentence(kind, &alarm.subject, &measures, texts)),
     );
-    vec![title, alarm.subscription.clone(), alarm.subject.clone(), texts.date(moment(alarm.since_ns)), detail]
+    let subject =
+        Kind::named(&alarm.kind).map_or_else(|| alarm.subject.clone(), |kind| about(kind, &alarm.subject, texts));
+    vec![title, alarm.subscription.clone(), subject, texts.date(moment(alarm.since_ns)), detail]
 }
 
 fn channel_row(channel: &v1::AlarmChannel, texts: Texts) -> Vec<String> {

@@ -190,20 +190,30 @@ impl Catalog {
     pub fn ledger(&self, day: Date) -> Result<Ledger, CatalogError> {
         let mut statement = self.connection.prepare_cached(&format!("{LINE} WHERE day = ?1 GROUP BY day"))?;
         let today = statement.query_row([day.to_string()], |row| Ok(line(row))).optional()?.transpose()?;
-        let started =
-            "SELECT coalesce(sum(initial_bytes), 0) FROM days WHERE source NOT IN (SELECT source FROM baselines)";
-        let reseeded = "SELECT coalesce(sum(reseed_bytes), 0) FROM days WHERE day > ?1";
+        let started = "SELECT coalesce(sum(initial_bytes), 0), min(day) FROM days
+             WHERE initial_bytes > 0 AND source NOT IN (SELECT source FROM baselines) AND ?1 IS NOT NULL";
+        let reseeded = "SELECT coalesce(sum(reseed_bytes), 0), min(day) FROM days WHERE day > ?1 AND reseed_bytes > 0";
         let oldest = day.checked_sub(jiff::Span::new().days(RESEED_DAYS)).unwrap_or(Date::MIN);
+        let (started_bytes, started_on) = self.sum_since(started, oldest)?;
+        let (reseeded_bytes, reseeded_on) = self.sum_since(reseeded, oldest)?;
         Ok(Ledger {
             day,
             today: today.map(|line| line.tally).unwrap_or_default(),
             volume_bytes: self.used_bytes()?,
-            started_bytes: count(self.connection.prepare_cached(started)?.query_row([], |row| row.get(0))?),
-            reseeded_bytes: count(
-                self.connection.prepare_cached(reseeded)?.query_row([oldest.to_string()], |row| row.get(0))?,
-            ),
+            started_bytes,
+            started_on,
+            reseeded_bytes,
+            reseeded_on,
             sources: self.source_ledgers(day)?,
         })
+    }
+
+    /// A sum of bytes, and the first day of it.
+    fn sum_since(&self, sql: &str, oldest: Date) -> Result<(u64, Option<Date>), CatalogError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let (bytes, first): (i64, Option<String>) =
+            statement.query_row([oldest.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok((count(bytes), first.map(|day| date(&day)).transpose()?))
     }
 
     fn source_ledgers(&self, day: Date) -> Result<Vec<SourceLedger>, CatalogError> {

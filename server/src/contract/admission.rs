@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use common::id::SourceId;
+use jiff::civil::Date;
 
 use super::ledger::{Ledger, Tally, node_allowance_bytes};
 use super::order_form::HARD_VOLUME_PERCENT;
@@ -56,6 +57,10 @@ pub struct Refusal {
     pub used: u64,
     /// What is allowed.
     pub allowed: u64,
+    /// What would have been used with it.
+    pub wanted: u64,
+    /// The day from which on `used` is counted.
+    pub since: Date,
 }
 
 /// The account that a batch of one source is checked against.
@@ -87,7 +92,7 @@ impl Account<'_> {
             let Some(allowed) = allowed(limit) else { continue };
             let (used, wanted) = (self.measure(limit, self.uncommitted), self.measure(limit, &next));
             if wanted > allowed && wanted > used {
-                return Err(Refusal { limit, used, allowed });
+                return Err(Refusal { limit, used, allowed, wanted, since: self.since(limit) });
             }
         }
         Ok(())
@@ -106,6 +111,19 @@ impl Account<'_> {
             LimitKind::Reseed => ledger.reseeded_bytes.saturating_add(uncommitted.reseed_bytes),
             LimitKind::Chunks => ledger.today.chunks.saturating_add(uncommitted.chunks),
         }
+    }
+
+    /// The day from which on a limit counts: of the daily change the day itself, of the others when the first of what is
+    /// counted came in, and of the volume when a snapshot last changed it.
+    fn since(&self, limit: LimitKind) -> Date {
+        let ledger = self.ledger;
+        let since = match limit {
+            LimitKind::DailyChange | LimitKind::Chunks => None,
+            LimitKind::FirstBackup => ledger.started_on,
+            LimitKind::Reseed => ledger.reseeded_on,
+            LimitKind::Volume => ledger.newest_day(),
+        };
+        since.unwrap_or(ledger.day)
     }
 
     /// What each other source at work adds to what counts, with `next` uncommitted.
@@ -183,7 +201,7 @@ mod tests {
             snapshots: 0,
         };
         let (day, sources) = (date(2026, 11, 22), vec![source(SOURCE, 30_000), source(OTHER, 20_000)]);
-        Ledger { day, today, volume_bytes, started_bytes: 0, reseeded_bytes: 0, sources }
+        Ledger { day, today, volume_bytes, sources, ..Ledger::of(day) }
     }
 
     const NONE: Tally =
@@ -255,6 +273,34 @@ mod tests {
         let refused = Some((LimitKind::FirstBackup, 100_000, 110_000));
         assert_eq!(check(Policy::Flag, &day, initial(60_000), initial(10_001)), refused);
         assert_eq!(check(Policy::Flag, &day, initial(80_000), changed(10)), None, "other batches go on");
+    }
+
+    #[test]
+    fn a_refusal_says_since_when_its_limit_counts() {
+        let mut day = ledger(changed(160), 110_000);
+        (day.reseeded_bytes, day.started_bytes) = (100_000, 110_000);
+        (day.reseeded_on, day.started_on) = (Some(date(2026, 11, 2)), Some(date(2026, 10, 30)));
+        let one = |limit| match limit {
+            LimitKind::Reseed => Tally { reseed_bytes: 1, ..NONE },
+            LimitKind::FirstBackup => Tally { initial_bytes: 1, ..NONE },
+            _ => changed(1),
+        };
+        let since = |policy, limit, day: &Ledger| {
+            let (terms, running) = (terms(policy), BTreeMap::new());
+            let account =
+                Account { ledger: day, uncommitted: &NONE, terms: &terms, running: &running, source: &SOURCE };
+            let refusal = account.admit(&one(limit)).unwrap_err();
+            assert_eq!((refusal.limit, refusal.wanted), (limit, refusal.used + 1));
+            refusal.since
+        };
+        assert_eq!(since(Policy::Refuse, LimitKind::DailyChange, &day), date(2026, 11, 22));
+        assert_eq!(since(Policy::Flag, LimitKind::Reseed, &day), date(2026, 11, 2));
+        assert_eq!(since(Policy::Flag, LimitKind::FirstBackup, &day), date(2026, 10, 30));
+        assert_eq!(since(Policy::Flag, LimitKind::Volume, &day), date(2026, 11, 20), "the last snapshot");
+        day.sources[0].snapshots = 1;
+        assert_eq!(since(Policy::Flag, LimitKind::Volume, &day), date(2026, 11, 22));
+        day.started_on = None;
+        assert_eq!(since(Policy::Flag, LimitKind::FirstBackup, &day), date(2026, 11, 22));
     }
 
     #[test]

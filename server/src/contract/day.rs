@@ -4,6 +4,7 @@
 //!
 //! Invariant: a day that is over is judged by what its last snapshot wrote down, so no later amendment changes it.
 
+use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::calendar::days_between;
@@ -75,17 +76,34 @@ pub fn outlook(days: &[Day], today: Day) -> Outlook {
     };
     let month = window(MONTH_DAYS);
     let number = |wanted: Level| month.iter().filter(|day| day.level() == wanted).count();
-    let mut series: Vec<u64> = month.iter().map(|day| day.counted_bytes).collect();
-    series.reverse();
     Outlook {
         mean_7_bytes: mean(WEEK_DAYS),
         mean_30_bytes: mean(MONTH_DAYS),
         peak: month.iter().filter(|day| day.allowed_bytes.is_some()).max_by_key(|day| day.percent()).map(|day| **day),
         days_over: u32::try_from(number(Level::Over)).unwrap_or(u32::MAX),
         days_near: u32::try_from(number(Level::Near)).unwrap_or(u32::MAX),
-        until_over_days: today.allowed_bytes.and_then(|allowed| days_until_over(&series, allowed)),
+        until_over_days: until_over(&month, today),
         since: all.iter().take_while(|day| day.level() == today.level()).last().map_or(today.day, |day| day.day),
     }
+}
+
+/// Days from today until a day is over at the present slope, from the share of its allowance that each day of `month` used:
+/// a day that carries missed ones is allowed more. Days without a line used nothing; today counts once it changed something.
+fn until_over(month: &[&Day], today: Day) -> Option<u32> {
+    const WHOLE: u64 = 1_000_000;
+    let share = |day: &Day| {
+        let exact = u128::from(day.counted_bytes) * u128::from(WHOLE) / u128::from(day.allowed_bytes?.max(1));
+        Some(u64::try_from(exact).unwrap_or(u64::MAX))
+    };
+    let first = month.iter().rev().find(|day| day.allowed_bytes.is_some())?.day;
+    let last = if today.counted_bytes > 0 { today.day } else { today.day.yesterday().ok()? };
+    let shares: Vec<u64> = first
+        .series(1.day())
+        .take_while(|day| *day <= last)
+        .map(|day| month.iter().find(|known| known.day == day).and_then(|known| share(known)).unwrap_or(0))
+        .collect();
+    let ahead = days_until_over(&shares, WHOLE)?;
+    Some(if last == today.day { ahead } else { ahead.saturating_sub(1) })
 }
 
 /// True for a snapshot outside the guarantee: by it, its day had counted more than the day allowed in the end.
@@ -124,6 +142,24 @@ mod tests {
         let shrinking: Vec<Day> =
             (1..=9).rev().map(|number| day(number, 90 - u64::from(number.unsigned_abs()))).collect();
         assert_eq!(outlook(&shrinking, day(10, 80)).until_over_days, None);
+    }
+
+    #[test]
+    fn a_forecast_knows_idle_days_and_days_that_carry_others() {
+        // A machine that runs every third day, and carries three days then, uses its allowance evenly.
+        let carried = |number, counted_bytes| Day { allowed_bytes: Some(300), ..day(number, counted_bytes) };
+        let even = [carried(16, 150), carried(13, 150), carried(10, 150), carried(7, 150), carried(4, 150)];
+        assert_eq!(outlook(&even, day(19, 0)).until_over_days, None);
+        // Bytes grow, and so does what the day carries: half of it all along.
+        let grown = [carried(9, 150), day(8, 50), day(7, 50), day(6, 50)];
+        assert_eq!(outlook(&grown, day(10, 0)).until_over_days, None);
+        // 10, 20 … 70 with the 4th idle; today has changed nothing yet and is not a fall.
+        let idle: Vec<Day> = [7, 6, 5, 3, 2, 1].map(|number| day(number, 10 * number.unsigned_abs() as u64)).to_vec();
+        let found = outlook(&idle, day(8, 0)).until_over_days;
+        assert_eq!(found, outlook(&idle[1..], day(7, 70)).until_over_days.map(|days| days - 1));
+        assert!(found.is_some_and(|days| (1..=5).contains(&days)), "{found:?}");
+        let quiet = [day(9, 10), day(2, 90), day(1, 90)];
+        assert_eq!(outlook(&quiet, day(10, 0)).until_over_days, None, "idle days in between are a fall");
     }
 
     #[test]

@@ -109,13 +109,37 @@ pub struct Ledger {
     pub volume_bytes: u64,
     /// Initial bytes so far of the sources that still have no baseline.
     pub started_bytes: u64,
+    /// The first day of these.
+    pub started_on: Option<Date>,
     /// Reseed bytes of the last 30 days.
     pub reseeded_bytes: u64,
+    /// The first day of these.
+    pub reseeded_on: Option<Date>,
     /// Every source that ever committed a snapshot.
     pub sources: Vec<SourceLedger>,
 }
 
 impl Ledger {
+    /// A day on which nothing is counted, of a subscription without a snapshot.
+    pub fn of(day: Date) -> Self {
+        Self {
+            day,
+            today: Tally::default(),
+            volume_bytes: 0,
+            started_bytes: 0,
+            started_on: None,
+            reseeded_bytes: 0,
+            reseeded_on: None,
+            sources: Vec::new(),
+        }
+    }
+
+    /// The last day on which a snapshot was committed.
+    pub fn newest_day(&self) -> Option<Date> {
+        let day = |known: &SourceLedger| if known.snapshots > 0 { Some(self.day) } else { known.previous };
+        self.sources.iter().filter_map(day).max()
+    }
+
     /// What is known of a source, if it ever committed a snapshot.
     pub fn source(&self, source: &SourceId) -> Option<&SourceLedger> {
         self.sources.iter().find(|known| known.source == *source)

@@ -6,15 +6,37 @@
 
 use jiff::civil::Date;
 
-use super::calendar::price_change_date;
-
 /// What opened or fed the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// A day over the daily change.
     DailyChange,
+    /// A day on which the policy refused what was above the daily change.
+    Refused,
     /// Latest snapshots above the contracted volume.
     Volume,
+    /// An amendment that grew the scope.
+    Growth,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 4] = [Self::DailyChange, Self::Refused, Self::Volume, Self::Growth];
+
+    /// Its stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DailyChange => "daily_change",
+            Self::Refused => "refused",
+            Self::Volume => "volume",
+            Self::Growth => "growth",
+        }
+    }
+
+    /// The cause of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.name() == name)
+    }
 }
 
 /// A day that counts.
@@ -24,10 +46,19 @@ pub struct OverDay {
     pub day: Date,
     /// Over what.
     pub cause: Cause,
-    /// Changed bytes, or volume.
+    /// Changed bytes, those that were wanted, or volume; of a growth the volume that it contracts.
     pub measured_bytes: u64,
-    /// What was allowed.
+    /// What was allowed; of a growth the volume before it.
     pub allowed_bytes: u64,
+    /// The baseline that the allowance came from, in bytes; 0 where none did.
+    pub baseline_bytes: u64,
+}
+
+impl OverDay {
+    /// The measure in millionths of what was allowed.
+    fn millionths(&self) -> u128 {
+        u128::from(self.measured_bytes) * 1_000_000 / u128::from(self.allowed_bytes.max(1))
+    }
 }
 
 /// An open file.
@@ -45,36 +76,36 @@ impl File {
 
     /// Adds a day, or replaces what was noted for the same day and cause.
     pub fn add(&mut self, over: OverDay) {
-        match self.days.iter_mut().find(|known| (known.day, known.cause as u8) == (over.day, over.cause as u8)) {
+        match self.days.iter_mut().find(|known| (known.day, known.cause) == (over.day, over.cause)) {
             Some(known) => *known = over,
             None => self.days.push(over),
         }
-        self.days.sort_by_key(|over| (over.day, over.cause as u8));
+        self.days.sort_by_key(|over| (over.day, over.cause));
     }
 
     /// The worst day of a cause: the largest measure against what was allowed.
     pub fn peak(&self, cause: Cause) -> Option<OverDay> {
-        let ratio =
-            |over: &OverDay| u128::from(over.measured_bytes) * 1_000_000 / u128::from(over.allowed_bytes.max(1));
-        self.days.iter().filter(|over| over.cause == cause).copied().max_by_key(ratio)
+        self.days.iter().filter(|over| over.cause == cause).copied().max_by_key(OverDay::millionths)
     }
 
-    /// The smallest contracted volume, in whole gigabytes, under which no day of the file would have been over.
-    pub fn suggested_volume_bytes(&self, per_mille: u32) -> u64 {
+    /// The worst day of all.
+    pub fn worst(&self) -> Option<OverDay> {
+        self.days.iter().copied().max_by_key(OverDay::millionths)
+    }
+
+    /// The smallest contracted volume, in whole gigabytes, under which no day of the file would have been over. Days that carried
+    /// missed ones were allowed so much more, and ask for no larger volume than others.
+    pub fn suggested_volume_bytes(&self) -> u64 {
         const GIGABYTE: u64 = 1_000_000_000;
         let needed = |over: &OverDay| match over.cause {
-            Cause::DailyChange => {
-                let exact = (u128::from(over.measured_bytes) * 1_000).div_ceil(u128::from(per_mille.max(1)));
-                u64::try_from(exact).unwrap_or(u64::MAX)
+            Cause::DailyChange | Cause::Refused => {
+                let scaled = u128::from(over.measured_bytes) * u128::from(over.baseline_bytes);
+                u64::try_from(scaled.div_ceil(u128::from(over.allowed_bytes.max(1)))).unwrap_or(u64::MAX)
             }
             Cause::Volume => over.measured_bytes,
+            Cause::Growth => 0,
         };
         self.days.iter().map(needed).max().unwrap_or(0).div_ceil(GIGABYTE).saturating_mul(GIGABYTE)
-    }
-
-    /// When a new price would apply.
-    pub fn price_change_date(&self, next_due: Date) -> Option<Date> {
-        self.days.first().map(|first| price_change_date(first.day, next_due))
     }
 }
 
@@ -84,7 +115,20 @@ mod tests {
     use jiff::civil::date;
 
     fn over(day: Date, measured_bytes: u64) -> OverDay {
-        OverDay { day, cause: Cause::DailyChange, measured_bytes, allowed_bytes: 2_000_000_000 }
+        let (allowed_bytes, baseline_bytes) = (2_000_000_000, 1_000_000_000_000);
+        OverDay { day, cause: Cause::DailyChange, measured_bytes, allowed_bytes, baseline_bytes }
+    }
+
+    #[test]
+    fn a_day_that_carries_three_suggests_no_threefold_volume() {
+        let allowed_bytes = 6_000_000_000;
+        let carried = OverDay { allowed_bytes, ..over(date(2026, 2, 12), 6_600_000_000) };
+        assert_eq!(File::open(carried).suggested_volume_bytes(), 1_100_000_000_000);
+        let refused = OverDay { cause: Cause::Refused, ..over(date(2026, 2, 12), 2_400_000_001) };
+        assert_eq!(File::open(refused).suggested_volume_bytes(), 1_201_000_000_000);
+        let grown = OverDay { cause: Cause::Growth, ..over(date(2026, 2, 12), 9_000_000_000_000) };
+        assert_eq!(File::open(grown).suggested_volume_bytes(), 0);
+        assert!(Cause::ALL.into_iter().all(|cause| Cause::from_name(cause.name()) == Some(cause)));
     }
 
     #[test]
@@ -96,9 +140,8 @@ mod tests {
         assert_eq!(file.days.iter().map(|over| over.day.day()).collect::<Vec<_>>(), [12, 13, 14]);
         assert_eq!(file.peak(Cause::DailyChange).unwrap().measured_bytes, 5_000_000_000);
         assert_eq!(file.peak(Cause::Volume), None);
-        assert_eq!(file.suggested_volume_bytes(2), 2_500_000_000_000);
-        assert_eq!(file.price_change_date(date(2026, 9, 15)), Some(date(2026, 4, 1)));
+        assert_eq!(file.suggested_volume_bytes(), 2_500_000_000_000);
         file.add(OverDay { cause: Cause::Volume, measured_bytes: 2_600_000_000_001, ..over(date(2026, 2, 13), 0) });
-        assert_eq!(file.suggested_volume_bytes(2), 2_601_000_000_000);
+        assert_eq!(file.suggested_volume_bytes(), 2_601_000_000_000);
     }
 }

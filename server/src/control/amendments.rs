@@ -12,10 +12,11 @@ use rusqlite::{Row, Transaction, params};
 use super::approvals::{self, ApprovalKind};
 use super::audit::{self, Action, Event, Trace};
 use super::subscriptions::{self, Subscription};
-use super::{Control, ControlError, copy, notices};
+use super::{Control, ControlError, copy, notices, reevaluations};
 use crate::contract::amendment::{FieldChange, FormChange};
 use crate::contract::calendar::{day_of, next_quarter, price_change_date, start_of};
 use crate::contract::guards::TWO_PERSON_DELAY;
+use crate::contract::reevaluation::{Cause, OverDay};
 
 /// The statements of this table.
 pub(super) const TABLES: &str = "
@@ -116,7 +117,7 @@ impl Control {
                 recorded_at_ns: trace.at_ns,
                 recorded_by: trace.who.clone(),
                 approval: None,
-                price_from: price_from(&known, &new.change, trace.at_ns),
+                price_from: None,
                 applied_at_ns: None,
                 withdrawn_at_ns: None,
             };
@@ -126,6 +127,9 @@ impl Control {
                 amendment.approval = Some(approvals::propose(transaction, kind, &new.subscription, &detail, trace)?);
                 let delay_ns = i64::try_from(TWO_PERSON_DELAY.as_nanos()).unwrap_or(i64::MAX);
                 amendment.applies_from_ns = amendment.applies_from_ns.max(trace.at_ns.saturating_add(delay_ns));
+            }
+            if new.change.grows(&known.form) {
+                amendment.price_from = Some(price_from(&known, day_of(moment(amendment.applies_from_ns))));
             }
             insert(transaction, &mut amendment)?;
             notices::add(transaction, &new.subscription, "amendment", &told(&amendment), trace.at_ns)?;
@@ -222,6 +226,16 @@ fn apply(transaction: &Transaction<'_>, amendment: &mut Amendment, trace: &Trace
             trace.at_ns,
         )?;
     }
+    if amendment.price_from.is_some() {
+        let growth = OverDay {
+            day: day_of(moment(amendment.applies_from_ns)),
+            cause: Cause::Growth,
+            measured_bytes: after.contracted_bytes,
+            allowed_bytes: known.form.contracted_bytes,
+            baseline_bytes: 0,
+        };
+        reevaluations::feed(transaction, &amendment.subscription, &[growth], trace)?;
+    }
     amendment.applied_at_ns = Some(trace.at_ns);
     transaction
         .execute("UPDATE amendment SET applied_at_ns = ?2 WHERE number = ?1", params![amendment.number, trace.at_ns])?;
@@ -249,11 +263,10 @@ fn check_waiting(
     if waiting.into_iter().any(taken) { Err(ControlError::Exists { what: "amendment" }) } else { Ok(()) }
 }
 
-/// From when a growth may be priced: the earlier of the next due date and the next civil quarter (B-301).
-fn price_from(known: &Subscription, change: &FormChange, now_ns: i64) -> Option<Date> {
-    let today = day_of(moment(now_ns));
-    let due = known.term().standing(today).map_or_else(|| next_quarter(today), |standing| standing.commitment_end);
-    change.grows(&known.form).then(|| price_change_date(today, due))
+/// From when what began on a day may be priced: the earlier of the next due date and the next civil quarter (B-301).
+pub(super) fn price_from(known: &Subscription, day: Date) -> Date {
+    let due = known.term().standing(day).map_or_else(|| next_quarter(day), |standing| standing.commitment_end);
+    price_change_date(day, due)
 }
 
 fn told(amendment: &Amendment) -> String {

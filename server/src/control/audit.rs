@@ -79,6 +79,10 @@ pub enum Action {
     Relocate,
     /// The networks that an operator may call from were changed.
     SetNetworks,
+    /// A re-evaluation file was opened.
+    OpenReevaluation,
+    /// What a re-evaluation led to was recorded, and its file closed.
+    CloseReevaluation,
     /// Something that needs two persons was asked for.
     Propose,
     /// It was approved by another operator.
@@ -140,6 +144,8 @@ impl Action {
             Self::RecordConsent => "record_consent",
             Self::Relocate => "relocate",
             Self::SetNetworks => "set_networks",
+            Self::OpenReevaluation => "open_reevaluation",
+            Self::CloseReevaluation => "close_reevaluation",
             Self::Propose => "propose",
             Self::Approve => "approve",
             Self::Withdraw => "withdraw",

@@ -19,6 +19,7 @@ pub mod networks;
 pub mod notices;
 pub mod places;
 pub mod pruning;
+pub mod reevaluations;
 mod schema;
 pub mod sets;
 pub mod subscriptions;

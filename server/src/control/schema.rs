@@ -5,7 +5,10 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{ControlError, alarms, amendments, approvals, copy, networks, notices, places, pruning, upkeep, windows};
+use super::{
+    ControlError, alarms, amendments, approvals, copy, networks, notices, places, pruning, reevaluations, upkeep,
+    windows,
+};
 
 /// Marks the file as a control store ("DBct").
 const APPLICATION_ID: i64 = 0x4442_6374;
@@ -21,6 +24,7 @@ const VERSIONS: [&[&str]; 1] = [&[
     notices::TABLES,
     places::TABLES,
     pruning::TABLES,
+    reevaluations::TABLES,
     upkeep::TABLES,
     windows::TABLES,
 ]];

@@ -40,11 +40,11 @@ pub fn session_failure(error: &SessionError) -> Failure {
         SessionError::Maintenance { until, retry_s } => {
             Failure::new(ErrorCode::Maintenance).with("until", until).with("retry_s", retry_s)
         }
-        SessionError::Quota { exceeded, since, contact } => Failure::new(ErrorCode::QuotaExceeded)
+        SessionError::Quota { exceeded, contact } => Failure::new(ErrorCode::QuotaExceeded)
             .with("limit", exceeded.limit.name())
             .with("used_bytes", exceeded.used)
             .with("allowed_bytes", exceeded.allowed)
-            .with("since", since)
+            .with("since", exceeded.since)
             .with("contact", contact),
         SessionError::Unknown => Failure::new(ErrorCode::SessionUnknown),
         SessionError::Superseded => Failure::new(ErrorCode::SessionSuperseded),

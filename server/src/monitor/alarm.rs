@@ -5,12 +5,17 @@
 //! Invariant: one message per change of state; a repeated look at the same fault says nothing for a day, and one that comes and
 //! goes within [`SETTLE`] is one alarm.
 //! Invariant: what could not be looked at has not ended.
+//! Invariant: an alarm about a civil day is said once for that day, whatever its level does in between, and is neither repeated nor
+//! ended: the day is over the next morning anyway.
 //! Invariant: no file name: a subject is a source, a counter, a channel or a site, as operators named them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::contract::calendar::{day_of, days_between};
 
 /// Time between two reminders of an alarm that goes on.
 pub const REMINDER: SignedDuration = SignedDuration::from_hours(24);
@@ -29,6 +34,8 @@ pub enum Kind {
     QuotaNear,
     /// The latest snapshots are above the contracted volume.
     VolumeOver,
+    /// A re-evaluation file waits for its outcome.
+    Reevaluation,
     /// A snapshot is suspect; pruning is frozen.
     Hold,
     /// A stored object is damaged.
@@ -57,11 +64,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Late,
         Self::QuotaOver,
         Self::QuotaNear,
         Self::VolumeOver,
+        Self::Reevaluation,
         Self::Hold,
         Self::Damaged,
         Self::ScrubLate,
@@ -83,6 +91,7 @@ impl Kind {
             Self::QuotaOver => "quota_over",
             Self::QuotaNear => "quota_near",
             Self::VolumeOver => "volume_over",
+            Self::Reevaluation => "reevaluation",
             Self::Hold => "hold",
             Self::Damaged => "damaged",
             Self::ScrubLate => "scrub_late",
@@ -108,6 +117,11 @@ impl Kind {
         matches!(self, Self::Late | Self::QuotaOver | Self::QuotaNear | Self::VolumeOver | Self::Hold)
     }
 
+    /// True if it is about a civil day, which is then its subject.
+    pub const fn is_of_a_day(self) -> bool {
+        matches!(self, Self::QuotaOver | Self::QuotaNear)
+    }
+
     /// The graver kind that takes its place: its own end is then not said.
     const fn graver(self) -> Option<Self> {
         match self {
@@ -124,8 +138,21 @@ pub struct Key {
     pub kind: Kind,
     /// Whose, as a reference; empty for the server itself.
     pub subscription: String,
-    /// With what: a source's name, a counter, a channel.
+    /// With what: a source's name, a counter, a channel, a civil day.
     pub subject: String,
+}
+
+impl Key {
+    /// The same about what takes its place, if anything does.
+    fn graver(&self) -> Option<Self> {
+        self.kind.graver().map(|kind| Self { kind, ..self.clone() })
+    }
+
+    /// True if it is about a day that people still have in mind: today or yesterday.
+    fn is_of_recent_day(&self, now: Timestamp) -> bool {
+        let day = self.subject.parse::<Date>().ok().filter(|_| self.kind.is_of_a_day());
+        day.is_some_and(|day| days_between(day, day_of(now)) <= 1)
+    }
 }
 
 /// How bad it is, in the unit of the kind (bytes, days, objects); 0 where there is nothing to tell.
@@ -221,15 +248,17 @@ impl Alarms {
         let mut messages = Vec::new();
         let wrong: BTreeMap<&Key, Measures> = observed.wrong.iter().map(|fault| (&fault.key, fault.measures)).collect();
         for (key, measures) in &wrong {
+            let is_lesser = key.graver().is_some_and(|graver| self.active.contains_key(&graver));
             let (since, event) = match self.active.get_mut(key) {
                 Some(active) => {
                     (active.measures, active.gone_since) = (*measures, None);
-                    if now.duration_since(active.said_at) < REMINDER {
+                    if key.kind.is_of_a_day() || now.duration_since(active.said_at) < REMINDER {
                         continue;
                     }
                     active.said_at = now;
                     (active.since, Event::Reminder)
                 }
+                None if is_lesser => continue,
                 None => {
                     let active = Active { since: now, said_at: now, gone_since: None, measures: *measures };
                     self.active.insert((*key).clone(), active);
@@ -242,7 +271,10 @@ impl Alarms {
             if wrong.contains_key(key) || observed.unread.contains(&key.subscription) {
                 return true;
             }
-            let is_replaced = key.kind.graver().is_some_and(|kind| wrong.contains_key(&Key { kind, ..key.clone() }));
+            let is_replaced = key.graver().is_some_and(|graver| wrong.contains_key(&graver));
+            if key.kind.is_of_a_day() {
+                return !is_replaced && key.is_of_recent_day(now);
+            }
             let gone_since = *active.gone_since.get_or_insert(now);
             if !is_replaced && now.duration_since(gone_since) < SETTLE {
                 return true;
@@ -319,13 +351,42 @@ mod tests {
 
     #[test]
     fn a_day_that_goes_from_near_to_over_does_not_end_on_the_way() {
-        let (near, over) = (key(Kind::QuotaNear, ""), key(Kind::QuotaOver, ""));
+        let (near, over) = (key(Kind::QuotaNear, "2026-11-22"), key(Kind::QuotaOver, "2026-11-22"));
         let mut alarms = Alarms::default();
         alarms.look(&observed(&[near]), start());
         let messages = alarms.look(&observed(std::slice::from_ref(&over)), start());
         assert_eq!(messages.len(), 1);
         assert_eq!((messages[0].event, &messages[0].key), (Event::Raised, &over));
         assert_eq!(alarms.active().count(), 1);
+    }
+
+    #[test]
+    fn a_day_is_told_once_however_its_level_moves_and_the_next_day_again() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let [near, over] = [Kind::QuotaNear, Kind::QuotaOver].map(|kind| key(kind, "2026-11-22"));
+        let next = key(Kind::QuotaOver, "2026-11-23");
+        let mut alarms = Alarms::default();
+        let rows: [(&str, &[&Key], &[&Key]); 10] = [
+            ("2026-11-22T08:00:00Z", &[&near], &[&near]),
+            ("2026-11-22T09:00:00Z", &[], &[]),
+            ("2026-11-22T10:00:00Z", &[&near], &[]),
+            ("2026-11-22T11:00:00Z", &[&over], &[&over]),
+            ("2026-11-22T12:00:00Z", &[&near], &[]),
+            ("2026-11-22T22:58:00Z", &[&over], &[]),
+            // Midnight in Paris: yesterday is still looked at, and the new day is another one.
+            ("2026-11-22T23:05:00Z", &[&over, &next], &[&next]),
+            ("2026-11-23T12:00:00Z", &[&over, &next], &[]),
+            ("2026-11-23T23:05:00Z", &[&next], &[]),
+            ("2026-11-24T23:05:00Z", &[], &[]),
+        ];
+        for (moment, wrong, said) in rows {
+            alarms = Alarms::restore(alarms.active().map(|(key, active)| (key.clone(), *active)).collect::<Vec<_>>());
+            let keys: Vec<Key> = wrong.iter().map(|key| (*key).clone()).collect();
+            let messages = alarms.look(&observed(&keys), at(moment));
+            assert!(messages.iter().all(|message| message.event == Event::Raised), "{moment}");
+            assert_eq!(messages.iter().map(|message| &message.key).collect::<Vec<_>>(), said, "{moment}");
+        }
+        assert_eq!(alarms.active().count(), 0);
     }
 
     #[test]

@@ -8,16 +8,20 @@ use std::collections::BTreeMap;
 
 use common::id::{SourceId, SubscriptionId};
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::catalog::totals::{ChunkTotals, PackTotals, SourceTotals};
-use crate::contract::day::Outlook;
+use crate::contract::calendar::{day_of, days_between};
+use crate::contract::day::{Day, Outlook};
 use crate::contract::quota::Level;
 use crate::contract::terms::{State, Terms};
 use crate::control::alarms::ChannelState;
+use crate::control::reevaluations::Reevaluation;
 use crate::control::upkeep::JobRecord;
 use crate::control::{Control, ControlError};
 use crate::monitor::process::Process;
 use crate::session::error::SessionError;
+use crate::session::subscription::DayRefusal;
 use crate::store::health::Room;
 use crate::subscriptions::Subscriptions;
 use crate::upkeep::scrub_round::ScrubState;
@@ -62,6 +66,10 @@ pub struct SubscriptionLook {
     pub stored: Option<StoredLook>,
     /// Last results of its jobs.
     pub jobs: Vec<JobRecord>,
+    /// Its re-evaluation, if one waits for its outcome.
+    pub reevaluation: Option<Reevaluation>,
+    /// Refusals of the daily change, yesterday and today.
+    pub refusals: Vec<DayRefusal>,
 }
 
 /// One contracted source.
@@ -73,6 +81,8 @@ pub struct SourceLook {
     pub due_from: Option<Timestamp>,
     /// What it has; zeros if nothing.
     pub totals: SourceTotals,
+    /// Plain bytes that its snapshots of today changed.
+    pub changed_bytes: u64,
 }
 
 /// A subscription's catalog.
@@ -84,6 +94,8 @@ pub struct StoredLook {
     pub uncommitted_bytes: u64,
     /// Today's change.
     pub day: DayLook,
+    /// Today, and yesterday as it ended, to be judged.
+    pub days: Vec<Day>,
     /// Packs.
     pub packs: PackTotals,
     /// Chunks, as they were last counted.
@@ -143,6 +155,8 @@ impl Gatherer<'_> {
     /// If the control store cannot be read; a catalog that cannot be read is no error.
     pub fn subscriptions(&self, now: Timestamp) -> Result<Vec<SubscriptionLook>, ControlError> {
         let jobs = self.control.jobs()?;
+        let mut reevaluations = self.control.reevaluations(None, false)?;
+        let yesterday = day_of(now).yesterday().unwrap_or(Date::MIN);
         let mut looks = Vec::new();
         for known in self.control.subscriptions(None)? {
             let id = known.subscription;
@@ -151,8 +165,8 @@ impl Gatherer<'_> {
             let mut sources: Vec<(SourceId, SourceLook)> = Vec::new();
             for source in &known.sources {
                 let due_from = due.get(&source.source).copied();
-                let totals = SourceTotals::default();
-                sources.push((source.source, SourceLook { name: source.name.clone(), due_from, totals }));
+                let look = SourceLook { name: source.name.clone(), due_from, ..SourceLook::default() };
+                sources.push((source.source, look));
             }
             let stored = self.stored(&id, &terms, &mut sources, now);
             let stored = stored.inspect_err(|error| self.complain(&id, error)).ok();
@@ -162,6 +176,8 @@ impl Gatherer<'_> {
                 sources: sources.into_iter().map(|(_, source)| source).collect(),
                 stored,
                 jobs: jobs.iter().filter(|job| job.subscription == Some(id)).cloned().collect(),
+                reevaluation: reevaluations.extract_if(.., |known| known.subscription == id).next(),
+                refusals: self.control.refusals(&id, yesterday)?,
             });
         }
         Ok(looks)
@@ -176,7 +192,10 @@ impl Gatherer<'_> {
     ) -> Result<StoredLook, SessionError> {
         let peeked = self.subscriptions.peek(id, |catalog, account| {
             let totals = catalog.source_totals()?;
+            let usage = usage_of(catalog, account, (terms, now), None)?;
+            let changed: BTreeMap<_, _> = catalog.sources_of_day(usage.today.day)?.into_iter().collect();
             for (id, source) in sources.iter_mut() {
+                source.changed_bytes = changed.get(id).map_or(0, |line| line.tally.counted_bytes(u64::MAX));
                 source.totals = totals.get(id).copied().unwrap_or_default();
             }
             let name = |id: &SourceId| {
@@ -184,11 +203,11 @@ impl Gatherer<'_> {
                 found.map_or_else(|| id.to_string(), |(_, source)| source.name.clone())
             };
             let holds = facts::known(catalog)?.standing().holds;
-            let usage = usage_of(catalog, account, (terms, now), None)?;
             Ok(StoredLook {
                 used_bytes: usage.ledger.volume_bytes,
                 uncommitted_bytes: usage.uncommitted.data_bytes(),
                 day: day(&usage),
+                days: recent(&usage),
                 packs: catalog.pack_totals()?,
                 chunks: self.chunks.get(id).copied().unwrap_or_default(),
                 scrub: scrub_round::state(catalog, nanoseconds(now))?,
@@ -206,6 +225,7 @@ impl Gatherer<'_> {
                 level: Level::NotStarted,
                 outlook: None,
             },
+            days: Vec::new(),
             packs: PackTotals::default(),
             chunks: ChunkTotals::default(),
             scrub: ScrubState::default(),
@@ -218,6 +238,12 @@ impl Gatherer<'_> {
         let error = error as &dyn std::error::Error;
         tracing::warn!(error, subscription = %id, "a subscription could not be looked at");
     }
+}
+
+/// Today as it stands, and yesterday as its last snapshot left it.
+fn recent(usage: &Usage) -> Vec<Day> {
+    let yesterday = usage.days.iter().find(|line| days_between(line.day, usage.today.day) == 1);
+    std::iter::once(usage.today).chain(yesterday.map(crate::usage::day)).collect()
 }
 
 fn day(usage: &Usage) -> DayLook {

@@ -139,6 +139,23 @@ fn of_subscription<'a>() -> Vec<Row<(&'a SubscriptionLook, Timestamp)>> {
             (day.baseline_bytes > 0).then(|| day.changed_bytes as f64 / day.baseline_bytes as f64)
         }),
         ("over", "1 if today is over the daily change", |(one, _)| flag(stored(one)?.day.level == Level::Over)),
+        ("near", "1 if today is from 80 % to exactly 100 % of the daily change", |(one, _)| {
+            flag(stored(one)?.day.level == Level::Near)
+        }),
+        ("near_of_last_30", "Days from 80 % to 100 % of the daily change among the last 30", |(one, _)| {
+            Some(f64::from(stored(one)?.day.outlook?.days_near))
+        }),
+        (
+            "peak_ratio",
+            "Largest share of its allowance that a day of the last 30 used; above 1 it was over",
+            |(one, _)| {
+                let peak = stored(one)?.day.outlook?.peak?;
+                Some(peak.counted_bytes as f64 / peak.allowed_bytes?.max(1) as f64)
+            },
+        ),
+        ("reevaluation_open", "1 if a re-evaluation file waits for its outcome", |(one, _)| {
+            flag(one.reevaluation.is_some())
+        }),
         ("over_of_last_30", "Days over the daily change among the last 30", |(one, _)| {
             Some(f64::from(stored(one)?.day.outlook?.days_over))
         }),
@@ -184,6 +201,10 @@ fn of_source<'a>() -> Vec<Row<(&'a SubscriptionLook, &'a SourceLook, Timestamp)>
     vec![
         ("late", "1 if there is no complete snapshot in the period", |(one, source, now)| {
             flag(one.late_since(source, *now).is_some())
+        }),
+        ("changed_bytes", "Plain bytes that its snapshots of today changed", |(one, source, _)| {
+            stored(one)?;
+            Some(source.changed_bytes as f64)
         }),
         ("snapshots", "Snapshots kept", |(one, source, _)| {
             stored(one)?;

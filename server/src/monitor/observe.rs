@@ -8,7 +8,9 @@ use super::alarm::{Fault, Key, Kind, Measures, Observed};
 use super::look::{Look, SourceLook, StoredLook, SubscriptionLook};
 use crate::contract::quota::Level;
 use crate::contract::terms::State;
+use crate::control::reevaluations::Reevaluation;
 use crate::control::upkeep::JobRecord;
+use crate::session::subscription::DayRefusal;
 use common::text::date::moment;
 
 /// Life left below which a certificate is an alarm.
@@ -92,6 +94,7 @@ fn one(subscription: &SubscriptionLook, now: Timestamp) -> Vec<Fault> {
     if let Some(late_ns) = stored.scrub.late_since_ns {
         wrong.push(fault(Kind::ScrubLate, reference, "", since(moment(late_ns))));
     }
+    wrong.extend(subscription.reevaluation.iter().map(|known| of_reevaluation(reference, known)));
     wrong.extend(subscription.sources.iter().filter_map(|source| not_verified(subscription, source, now)));
     wrong.extend(subscription.jobs.iter().filter_map(|job| of_job(reference, job)));
     wrong
@@ -100,11 +103,16 @@ fn one(subscription: &SubscriptionLook, now: Timestamp) -> Vec<Fault> {
 fn contract(subscription: &SubscriptionLook, stored: &StoredLook) -> Vec<Fault> {
     let reference = subscription.reference.as_str();
     let mut wrong = Vec::new();
-    let day = Measures { used: stored.day.changed_bytes, allowed: stored.day.allowed_bytes, at_ns: 0 };
-    match stored.day.level {
-        Level::Over => wrong.push(fault(Kind::QuotaOver, reference, "", day)),
-        Level::Near => wrong.push(fault(Kind::QuotaNear, reference, "", day)),
-        Level::Inside | Level::NotStarted => {}
+    for day in &stored.days {
+        let measures = Measures { used: day.counted_bytes, allowed: day.allowed_bytes.unwrap_or(0), at_ns: 0 };
+        let refused = subscription.refusals.iter().find(|refusal| refusal.day == day.day);
+        let (kind, measures) = match (refused, day.level()) {
+            (Some(refusal), Level::NotStarted | Level::Inside | Level::Near) => (Kind::QuotaOver, of_refusal(refusal)),
+            (_, Level::Over) => (Kind::QuotaOver, measures),
+            (None, Level::Near) => (Kind::QuotaNear, measures),
+            (None, Level::Inside | Level::NotStarted) => continue,
+        };
+        wrong.push(fault(kind, reference, &day.day.to_string(), measures));
     }
     let allowed = subscription.terms.contracted_bytes;
     if stored.used_bytes > allowed {
@@ -112,6 +120,19 @@ fn contract(subscription: &SubscriptionLook, stored: &StoredLook) -> Vec<Fault> 
         wrong.push(fault(Kind::VolumeOver, reference, "", measures));
     }
     wrong
+}
+
+/// What was refused is told as what was wanted.
+fn of_refusal(refusal: &DayRefusal) -> Measures {
+    Measures { used: refusal.wanted_bytes, allowed: refusal.allowed_bytes, at_ns: refusal.at_ns }
+}
+
+/// A re-evaluation that waits, by its worst day.
+fn of_reevaluation(reference: &str, known: &Reevaluation) -> Fault {
+    let worst = known.file.worst();
+    let (used, allowed) = worst.map_or((0, 0), |over| (over.measured_bytes, over.allowed_bytes));
+    let measures = Measures { used, allowed, at_ns: known.opened_at_ns };
+    fault(Kind::Reevaluation, reference, &known.number.to_string(), measures)
 }
 
 fn not_verified(subscription: &SubscriptionLook, source: &SourceLook, now: Timestamp) -> Option<Fault> {

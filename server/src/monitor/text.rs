@@ -16,7 +16,8 @@ pub fn title(kind: Kind, texts: Texts) -> String {
 /// What is wrong, in a sentence.
 pub fn sentence(kind: Kind, subject: &str, measures: &Measures, texts: Texts) -> String {
     let size = |value: u64| if counts_bytes(kind) { texts.size(value) } else { texts.count(value) };
-    let subject = if subject.is_empty() { "none" } else { subject };
+    let subject = about(kind, subject, texts);
+    let subject = if subject.is_empty() { "none".to_owned() } else { subject };
     let args: [(&str, Arg<'_>); 4] = [
         ("subject", subject.into()),
         ("used", size(measures.used).into()),
@@ -24,6 +25,12 @@ pub fn sentence(kind: Kind, subject: &str, measures: &Measures, texts: Texts) ->
         ("at", texts.date(moment(measures.at_ns)).into()),
     ];
     texts.say_with(&key(kind, "sentence"), &args)
+}
+
+/// What an alarm is about, as people read it: a civil day is written as their days are.
+pub fn about(kind: Kind, subject: &str, texts: Texts) -> String {
+    let day = subject.parse().ok().filter(|_| kind.is_of_a_day());
+    day.map_or_else(|| subject.to_owned(), |day| texts.day(day))
 }
 
 /// What to do about it.
@@ -40,7 +47,8 @@ pub fn letter(notice: &Notice, is_customer: bool, texts: Texts) -> (String, Stri
         return (texts.say("alarm-test-subject"), texts.say("alarm-test-body"));
     };
     let title = title(kind, texts);
-    let about = [notice.subscription.as_str(), notice.subject.as_str()];
+    let subject = about(kind, &notice.subject, texts);
+    let about = [notice.subscription.as_str(), subject.as_str()];
     let about = about.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
     let about = if about.is_empty() { texts.say("alarm-about-server") } else { about };
     let subject = match notice.event {
@@ -99,7 +107,7 @@ fn key(kind: Kind, part: &str) -> String {
 
 /// True if the measures of a kind are bytes.
 const fn counts_bytes(kind: Kind) -> bool {
-    matches!(kind, Kind::QuotaOver | Kind::QuotaNear | Kind::VolumeOver | Kind::StoreNearlyFull)
+    matches!(kind, Kind::QuotaOver | Kind::QuotaNear | Kind::VolumeOver | Kind::Reevaluation | Kind::StoreNearlyFull)
 }
 
 #[cfg(test)]

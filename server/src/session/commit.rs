@@ -264,7 +264,7 @@ impl Writer {
             bytes += u64::from(self.catalog.chunk_of_row(row)?.plain_bytes);
         }
         let turned = budget.turn_into_change(bytes, first.terms, source);
-        turned.map_err(|exceeded| SessionError::quota(exceeded, plan.now_ns, contact.clone()))
+        turned.map_err(|exceeded| SessionError::quota(exceeded, contact.clone()))
     }
 
     fn publish_object(&self, plan: &CommitPlan, first: &FirstReached<'_>) -> Result<SnapshotObjectBytes, SessionError> {

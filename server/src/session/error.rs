@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use crate::catalog::error::CatalogError;
 use crate::contract::admission::{LimitKind, Refusal};
 use crate::contract::terms::Closed;
-use crate::session::budget::civil_day;
 use crate::store::error::StoreError;
 
 /// A refused or failed step of a session.
@@ -45,8 +44,6 @@ pub enum SessionError {
     Quota {
         /// What is used and what is allowed.
         exceeded: Refusal,
-        /// Since when that is so: the civil day.
-        since: String,
         /// Whom to call.
         contact: String,
     },
@@ -107,12 +104,12 @@ impl From<Closed> for SessionError {
 }
 
 impl SessionError {
-    /// A batch or a commit that exceeds what the contract allows at `now_ns`.
-    pub fn quota(exceeded: Refusal, now_ns: i64, contact: String) -> Self {
+    /// A batch or a commit that exceeds what the contract allows.
+    pub fn quota(exceeded: Refusal, contact: String) -> Self {
         if exceeded.limit == LimitKind::Chunks {
             return Self::Limit { limit: exceeded.limit.name(), max: exceeded.allowed };
         }
-        Self::Quota { exceeded, since: civil_day(now_ns).to_string(), contact }
+        Self::Quota { exceeded, contact }
     }
 
     /// An invalid field.

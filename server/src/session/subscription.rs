@@ -13,12 +13,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use common::id::{ChunkId, ScopeId, SessionId, SubscriptionId};
 use common::limits::STREAMS_PER_SUBSCRIPTION_MAX;
+use jiff::civil::Date;
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
 use crate::catalog::chunks::ChunkState;
 use crate::catalog::error::CatalogError;
 use crate::catalog::file::Catalog;
+use crate::contract::admission::{LimitKind, Refusal};
 use crate::contract::hold::Thresholds;
 use crate::contract::quota::Rate;
 use crate::contract::terms::Terms;
@@ -36,6 +38,22 @@ const IDLE_READERS_MAX: usize = 4;
 
 /// Asks for the terms of a subscription; `None` if there is no such.
 pub type TermsLookup = Arc<dyn Fn(&SubscriptionId) -> Result<Option<Terms>, SessionError> + Send + Sync>;
+
+/// A batch that was refused for the daily change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayRefusal {
+    /// The civil day that it counts for.
+    pub day: Date,
+    /// When, in nanoseconds since 1970.
+    pub at_ns: i64,
+    /// What the day would have counted with it, in bytes.
+    pub wanted_bytes: u64,
+    /// What the day allowed.
+    pub allowed_bytes: u64,
+}
+
+/// Remembers that a subscription's daily change was refused.
+pub type RefusalNote = Arc<dyn Fn(&SubscriptionId, DayRefusal) -> Result<(), SessionError> + Send + Sync>;
 
 /// What all threads of a subscription see.
 pub struct Shared {
@@ -60,6 +78,8 @@ pub struct Shared {
     /// Held by whoever removes a snapshot, from asking whether it may go until it is gone, and by whoever protects one.
     pub removal: Mutex<()>,
     lookup: TermsLookup,
+    note: RefusalNote,
+    refused: Mutex<Option<DayRefusal>>,
     terms: Mutex<Option<Arc<Terms>>>,
     streams: AtomicUsize,
 }
@@ -82,12 +102,14 @@ pub struct SharedParts {
     pub thresholds: Thresholds,
     /// The contract.
     pub terms: TermsLookup,
+    /// Where refusals are remembered.
+    pub note: RefusalNote,
 }
 
 impl Shared {
     /// A subscription without sessions.
     pub fn new(parts: SharedParts, intake: Intake) -> Self {
-        let SharedParts { subscription, objects, staging, catalog_file, key, country, thresholds, terms: lookup } =
+        let SharedParts { subscription, objects, staging, catalog_file, key, country, thresholds, terms: lookup, note } =
             parts;
         let (intake, live, terms, streams) =
             (Mutex::new(intake), Mutex::default(), Mutex::default(), AtomicUsize::new(0));
@@ -103,6 +125,8 @@ impl Shared {
             live,
             removal: Mutex::default(),
             lookup,
+            note,
+            refused: Mutex::default(),
             terms,
             streams,
         }
@@ -126,6 +150,24 @@ impl Shared {
         let terms = Arc::new(terms);
         *self.terms.lock() = Some(Arc::clone(&terms));
         Ok(terms)
+    }
+
+    /// Has a refusal of the daily change remembered, if it is the day's first or asks for more than those before.
+    fn note_refusal(&self, exceeded: &Refusal, at_ns: i64) {
+        if exceeded.limit != LimitKind::DailyChange {
+            return;
+        }
+        let Refusal { since: day, wanted: wanted_bytes, allowed: allowed_bytes, .. } = *exceeded;
+        let refusal = DayRefusal { day, at_ns, wanted_bytes, allowed_bytes };
+        let mut refused = self.refused.lock();
+        if refused.is_some_and(|known| known.day == day && known.wanted_bytes >= wanted_bytes) {
+            return;
+        }
+        match (self.note)(&self.subscription, refusal) {
+            Ok(()) => *refused = Some(refusal),
+            // The agent is told all the same; the next refusal tries again.
+            Err(error) => tracing::error!(%error, subscription = %self.subscription, "remember a refusal"),
+        }
     }
 
     /// What a day may change, by the terms that were last heard of.
@@ -237,7 +279,11 @@ impl Subscription {
                 self.shared.objects.health().activity().received_bytes.inc_by(bytes);
                 Ok(bytes)
             }
-            Err(IntakeError::Exceeded(exceeded)) => Err(SessionError::quota(exceeded, now_ns, terms.contact.clone())),
+            Err(IntakeError::Exceeded(exceeded)) => {
+                drop(intake);
+                self.shared.note_refusal(&exceeded, now_ns);
+                Err(SessionError::quota(exceeded, terms.contact.clone()))
+            }
             Err(IntakeError::Store(error)) => Err(error.into()),
             Err(IntakeError::Catalog(error)) => Err(error.into()),
         }

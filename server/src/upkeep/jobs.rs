@@ -32,6 +32,8 @@ pub enum JobKind {
     Checkpoint,
     /// Amendments whose day has come, and first complete backups.
     Amend,
+    /// Finished days are judged.
+    Judge,
     /// Copies of the control store.
     ControlCopy,
     /// Snapshots that left the history.
@@ -50,9 +52,10 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every job.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Checkpoint,
         Self::Amend,
+        Self::Judge,
         Self::ControlCopy,
         Self::Expire,
         Self::Mark,
@@ -67,6 +70,7 @@ impl JobKind {
         match self {
             Self::Checkpoint => "checkpoint",
             Self::Amend => "amend",
+            Self::Judge => "judge",
             Self::ControlCopy => "control-copy",
             Self::Expire => "expire",
             Self::Mark => "mark",

@@ -9,6 +9,7 @@ pub mod facts;
 pub mod guard;
 pub mod history;
 pub mod jobs;
+pub mod judge;
 pub mod lifts;
 pub mod mark;
 pub mod purge;

@@ -80,6 +80,7 @@ pub fn settings(root: &Path, hard_volume_bytes: u64) -> Settings {
         key: Arc::new(Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap()),
         terms: Arc::new(terms),
         sources: Arc::new(|_| Ok(vec![known(SOURCE)])),
+        refusals: Arc::new(|_, _| Ok(())),
         hold: Thresholds::default(),
         clock: Clock::new(|| jiff::Timestamp::from_nanosecond(NOON_NS.into()).unwrap()),
         random: Random::new(fill),

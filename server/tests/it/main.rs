@@ -31,6 +31,7 @@ mod notices;
 mod places;
 mod receipts;
 mod recovery;
+mod reevaluation;
 mod retention;
 mod scrubs;
 mod sessions;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use server::clock::Clock;
 use server::contract::hold::Thresholds;
-use server::contract::order_form::OrderForm;
+use server::contract::order_form::{OrderForm, OrderedSource};
 use server::contract::retention::History;
 use server::contract::terms::Terms;
 use server::control::Control;
@@ -59,16 +59,19 @@ pub fn by(who: &str, at_ns: i64) -> Trace {
 fn order(control: &Control) {
     let customer = Customer { reference: "acme".into(), name: "Acme".into(), created_at_ns: NOON_NS };
     control.create_customer(&customer, &operator()).unwrap();
+    let source = OrderedSource { name: "fichiers".into(), kind: SourceKind::Files };
     let form = OrderForm {
         reference: "BC-1".into(),
         customer: "acme".into(),
-        contracted_bytes: 1 << 40,
-        hard_volume_bytes: 1 << 40,
+        contracted_bytes: 1_000_000_000_000,
         history: History { days: 90, thinning: Vec::new() },
+        sources: vec![source],
+        contact: "01 02 03 04 05".into(),
         ..OrderForm::default()
     };
-    let source = Source { source: SOURCE, name: "fichiers".into(), kind: SourceKind::Files };
-    let subscription = OrderedSubscription::new(SUBSCRIPTION, form, vec![source], NOON_NS);
+    let form = form.complete().unwrap();
+    let known = Source { source: SOURCE, name: "fichiers".into(), kind: SourceKind::Files };
+    let subscription = OrderedSubscription::new(SUBSCRIPTION, form, vec![known], NOON_NS);
     control.create_subscription(&subscription, &operator()).unwrap();
 }
 
@@ -93,6 +96,7 @@ impl Site {
     /// Starts the server on what is in `root`.
     pub fn start(root: &Path, world: &World) -> Self {
         let base = settings(root, 1 << 40);
+        let control = Arc::new(Control::open(&root.join("control.db")).unwrap());
         let (clock_ns, terms, default_terms) = (world.now_ns.clone(), world.terms.clone(), base.terms.clone());
         let settings = Settings {
             clock: Clock::new(move || moment(clock_ns.load(Ordering::SeqCst))),
@@ -100,6 +104,7 @@ impl Site {
                 Some(terms) => Ok(Some(terms)),
                 None => default_terms(id),
             }),
+            refusals: server::lookups::refusals(&control),
             // Changes of a few bytes are many times the allowance of a few bytes.
             hold: Thresholds {
                 allowance_times: u64::MAX,
@@ -111,7 +116,6 @@ impl Site {
         };
         let objects = Objects::open(&root.join("store"), 0).unwrap();
         let server = Arc::new(Subscriptions::new(settings, objects).unwrap());
-        let control = Arc::new(Control::open(&root.join("control.db")).unwrap());
         if control.subscription(&SUBSCRIPTION).unwrap().is_none() {
             order(&control);
         }
