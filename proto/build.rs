@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "monitor",
         "orders",
         "places",
+        "quotas",
         "restore",
         "server",
         "sets",

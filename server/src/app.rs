@@ -23,6 +23,7 @@ use proto::v1::history_server::HistoryServer;
 use proto::v1::monitor_server::MonitorServer;
 use proto::v1::orders_server::OrdersServer;
 use proto::v1::places_server::PlacesServer;
+use proto::v1::quotas_server::QuotasServer;
 use proto::v1::restore_server::RestoreServer;
 use proto::v1::server_server::ServerServer;
 use proto::v1::sets_server::SetsServer;
@@ -48,6 +49,7 @@ use crate::grpc::history::HistoryService;
 use crate::grpc::monitor::MonitorService;
 use crate::grpc::orders::OrdersService;
 use crate::grpc::places::PlacesService;
+use crate::grpc::quotas::QuotasService;
 use crate::grpc::restore::RestoreService;
 use crate::grpc::router::{Router, RouterBuilder};
 use crate::grpc::serve::serve;
@@ -277,6 +279,7 @@ impl Parts<'_> {
         let restore = RestoreService::new(self.subscriptions.clone());
         let sets = SetsService { control: control.clone() };
         let places = PlacesService { control: control.clone(), declared: self.config.location() };
+        let quotas = QuotasService { control: control.clone(), subscriptions: self.subscriptions.clone() };
         let closures = ClosuresService { control: control.clone() };
         let orders = OrdersService {
             control: control.clone(),
@@ -305,6 +308,7 @@ impl Parts<'_> {
             .with(RestoreServer::new(restore).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(SetsServer::new(sets).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))
             .with(PlacesServer::new(places).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+            .with(QuotasServer::new(quotas).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(ClosuresServer::new(closures).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(HistoryServer::new(history).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
             .with(OrdersServer::new(orders).max_decoding_message_size(UNARY_MESSAGE_BYTES_MAX))

@@ -166,6 +166,7 @@ mod tests {
             receipt: sign(receipt, signer),
             verified_at_ns: None,
             suspect: false,
+            outside_guarantee: false,
         }
     }
 

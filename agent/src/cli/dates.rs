@@ -44,6 +44,8 @@ struct SnapshotDocument {
     verified_at: Option<String>,
     /// A sudden change that the provider has not looked at yet.
     suspect: bool,
+    /// Its day changed more than the contract allows: the provider's guarantee does not cover it.
+    outside_guarantee: bool,
 }
 
 /// Runs `dates`.
@@ -78,6 +80,7 @@ fn document(source: &SourceInfo, list: &[Point]) -> SourceDocument {
         sent_bytes: point.listed.stored.server.sent_bytes,
         verified_at: point.listed.verified_at_ns.map(|ns| moment(ns).to_string()),
         suspect: point.listed.suspect,
+        outside_guarantee: point.listed.outside_guarantee,
     };
     SourceDocument {
         source: source.source.to_string(),
@@ -107,11 +110,15 @@ fn text(source: &SourceInfo, list: &[Point], context: &Context) -> String {
             format!("@{at}"),
             head.session.short(),
             texts.date_and_relative(moment(one.stored.server.received_at_ns), now),
-            if one.suspect {
-                format!("{}, {}", texts.say(state), texts.say("state-suspect"))
-            } else {
-                texts.say(state)
-            },
+            [
+                Some(texts.say(state)),
+                one.suspect.then(|| texts.say("state-suspect")),
+                one.outside_guarantee.then(|| texts.say("state-outside-guarantee")),
+            ]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(", "),
             texts.integer(head.counts.files),
             texts.size(head.claimed_plain_bytes),
             texts.size(one.stored.server.changed_bytes),

@@ -81,6 +81,8 @@ pub struct ListedSnapshot {
     pub verified_at_ns: Option<i64>,
     /// A sudden change, which the provider has not looked at yet: it may be what ransomware left.
     pub suspect: bool,
+    /// By it, its day had changed more than the contract allows: outside the provider's guarantee.
+    pub outside_guarantee: bool,
 }
 
 /// What a snapshot listing held: good objects, and how many could not be read.
@@ -163,6 +165,7 @@ impl Remote {
                     receipt: snapshot.receipt.to_vec(),
                     verified_at_ns: time(snapshot.verified_at_ns),
                     suspect: snapshot.suspect,
+                    outside_guarantee: snapshot.outside_guarantee,
                 }),
                 Err(error) => {
                     tracing::warn!(%error, "a listed snapshot cannot be read");

@@ -85,6 +85,7 @@ status-no-source = No backup so far.
 status-volume = Volume: { $used } of { $contracted } contracted ({ $share }).
 state-complete = complete
 state-suspect = suspect
+state-outside-guarantee = outside the guarantee
 state-partial = partial
 subscription-active = active
 subscription-suspended = suspended

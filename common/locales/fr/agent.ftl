@@ -85,6 +85,7 @@ status-no-source = Aucune sauvegarde pour l'instant.
 status-volume = Volume : { $used } sur { $contracted } au contrat ({ $share }).
 state-complete = complète
 state-suspect = suspecte
+state-outside-guarantee = hors garantie
 state-partial = incomplète
 subscription-active = actif
 subscription-suspended = suspendu

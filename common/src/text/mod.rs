@@ -250,7 +250,7 @@ const ERROR_PARAMS: [&str; 19] = [
     "name",
 ];
 
-type Sources = [(&'static str, &'static str); 10];
+type Sources = [(&'static str, &'static str); 11];
 
 macro_rules! sources {
     ($folder:literal) => {
@@ -262,6 +262,7 @@ macro_rules! sources {
             ("errors.ftl", include_str!(concat!("../../locales/", $folder, "/errors.ftl"))),
             ("formats.ftl", include_str!(concat!("../../locales/", $folder, "/formats.ftl"))),
             ("help.ftl", include_str!(concat!("../../locales/", $folder, "/help.ftl"))),
+            ("quota.ftl", include_str!(concat!("../../locales/", $folder, "/quota.ftl"))),
             ("server.ftl", include_str!(concat!("../../locales/", $folder, "/server.ftl"))),
             ("service.ftl", include_str!(concat!("../../locales/", $folder, "/service.ftl"))),
             ("upkeep.ftl", include_str!(concat!("../../locales/", $folder, "/upkeep.ftl"))),

@@ -14,7 +14,7 @@ use super::secret::{NEW_PASSWORD, PASSWORD, SecretOptions};
 use super::state::{self, State};
 use super::{
     account, agent, alarm, approval, audit, closure, completions, confirm, customer, hold, login, order_form, protect,
-    relocation, retention, subscription, upkeep,
+    quota, reevaluation, relocation, retention, subscription, upkeep,
 };
 use crate::cli::arguments::{argument, flag, language, option, parse, program, subcommand};
 use crate::cli::exit::Exit;
@@ -75,6 +75,8 @@ async fn dispatch(context: &Context, matches: &ArgMatches) -> Result<(), AdminEr
         ("customer", _) => customer::list(context).await,
         ("subscription", Some((name, matches))) => subscription::run(context, name, matches).await,
         ("order-form", Some((name, matches))) => order_form::run(context, name, matches).await,
+        ("quota", Some((name, matches))) => quota::run(context, name, matches).await,
+        ("reevaluation", Some((name, matches))) => reevaluation::run(context, name, matches).await,
         ("relocation", Some((name, matches))) => relocation::run(context, name, matches).await,
         ("suspend", _) => closure::suspend(context, matches).await,
         ("resume", _) => closure::resume(context, matches).await,
@@ -111,6 +113,8 @@ pub fn command(texts: Texts) -> Command {
         .subcommand(customer_command(texts))
         .subcommand(subscription::command(texts))
         .subcommand(order_form::command(texts))
+        .subcommand(quota::command(texts))
+        .subcommand(reevaluation::command(texts))
         .subcommand(closure::suspend_command(texts))
         .subcommand(closure::resume_command(texts))
         .subcommand(closure::suspensions_command(texts))

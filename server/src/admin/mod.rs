@@ -22,6 +22,8 @@ pub mod login;
 pub mod order_form;
 pub mod order_options;
 pub mod protect;
+pub mod quota;
+pub mod reevaluation;
 pub mod relocation;
 pub mod remote;
 pub mod retention;

@@ -125,6 +125,10 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("dobaas.v1.Upkeep", "Stop", operators(OperatorRole::Operator)),
     ("dobaas.v1.Upkeep", "AllowPruning", operators(OperatorRole::Operator)),
     ("dobaas.v1.Upkeep", "Damage", operators(OperatorRole::ReadOnly)),
+    ("dobaas.v1.Quotas", "ListQuotas", operators(OperatorRole::ReadOnly)),
+    ("dobaas.v1.Quotas", "GetQuota", operators(OperatorRole::ReadOnly)),
+    ("dobaas.v1.Quotas", "ListReevaluations", operators(OperatorRole::ReadOnly)),
+    ("dobaas.v1.Quotas", "CloseReevaluation", operators(OperatorRole::Operator)),
     ("grpc.health.v1.Health", "Check", Access::Open),
     ("grpc.health.v1.Health", "Watch", Access::Open),
 ];
@@ -205,6 +209,7 @@ mod tests {
             include_str!("../../../proto/proto/dobaas/v1/history.proto"),
             include_str!("../../../proto/proto/dobaas/v1/orders.proto"),
             include_str!("../../../proto/proto/dobaas/v1/places.proto"),
+            include_str!("../../../proto/proto/dobaas/v1/quotas.proto"),
             include_str!("../../../proto/proto/dobaas/v1/restore.proto"),
             include_str!("../../../proto/proto/dobaas/v1/server.proto"),
             include_str!("../../../proto/proto/dobaas/v1/sets.proto"),

@@ -20,6 +20,7 @@ pub mod monitor;
 pub mod orders;
 pub mod outlook;
 pub mod places;
+pub mod quotas;
 pub mod records;
 pub mod restore;
 pub mod router;

@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status};
 use crate::auth::principal::{Principal, Role};
 use crate::catalog::file::Catalog;
 use crate::catalog::snapshots::{RestorableDay, SnapshotFacts, SourceStatistics};
+use crate::contract::day::{Day, is_outside_guarantee};
 use crate::grpc::blocking::{id, optional_id, principal, run};
 use crate::grpc::failure::of_session;
 use crate::grpc::status::of_failure;
@@ -31,6 +32,7 @@ use crate::session::subscription::Subscription;
 use crate::store::name::ObjectName;
 use crate::subscriptions::{KnownSource, Subscriptions};
 use crate::upkeep::facts;
+use crate::usage::day;
 
 /// Snapshots in one answer, unless the caller wants fewer.
 const SNAPSHOTS_MAX: u32 = 1_000;
@@ -319,7 +321,8 @@ fn suspect_days(catalog: &Catalog, source: Option<&SourceId>) -> Result<BTreeMap
 }
 
 fn snapshots_reply(open: &Subscription, rows: Vec<SnapshotFacts>) -> Result<v1::SnapshotsReply, SessionError> {
-    let known = open.read(facts::known)?;
+    let (known, lines) = open.read(|catalog| Ok((facts::known(catalog)?, catalog.days(None, None)?)))?;
+    let days: BTreeMap<String, Day> = lines.iter().map(|line| (line.day.to_string(), day(line))).collect();
     let (mut snapshots, mut bytes) = (Vec::new(), 0);
     for row in rows {
         let name = ObjectName::Snapshot(row.session);
@@ -334,6 +337,9 @@ fn snapshots_reply(open: &Subscription, rows: Vec<SnapshotFacts>) -> Result<v1::
             verified_at_ns: row.verified_at_ns,
             suspect: known.suspects(&row.session),
             protected_until_ns: known.protected_until_ns(&row.session),
+            outside_guarantee: days
+                .get(&row.server.day)
+                .is_some_and(|day| is_outside_guarantee(row.server.day_counted_bytes, day)),
         });
     }
     Ok(v1::SnapshotsReply { snapshots })

@@ -1,0 +1,47 @@
+### Texts: daily change and re-evaluation files (dobaas-admin).
+
+help-admin-quota = Daily change of each subscription
+help-admin-quota-list = Lists subscriptions: share used today, means, peak, days over, forecast, sources responsible
+help-admin-quota-show = Shows one subscription and its last 30 days
+help-admin-reevaluation = Re-evaluation files opened by an excess or a growth
+help-admin-reevaluation-list = Lists the open files, or all with --all
+help-admin-reevaluation-show = Shows the days of a file and the suggested volume
+help-admin-reevaluation-close = Records what a file led to, and closes it
+help-option-over = Only those whose day is over the quota
+help-option-above = Only those that used this percentage of their quota or more
+help-option-sort = Order: rate (share of the quota), mean, peak, days-over, forecast or reference
+help-option-outcome = Outcome: amended (amendment), waived (nothing changes) or reduced (less data)
+
+admin-head-allowed = Allowed
+admin-head-share = Share
+admin-head-mean-7 = 7-day mean
+admin-head-mean-30 = 30-day mean
+admin-head-peak = 30-day peak
+admin-head-days-over = Days over
+admin-head-forecast = Over in (days)
+admin-head-responsible = Sources responsible
+admin-head-day = Day
+admin-head-day-changed = Changed
+admin-head-sent = Sent
+admin-head-stored = Stored
+admin-head-cause = Cause
+admin-head-measured = Measured
+admin-head-opened = Opened
+admin-head-days = Days
+admin-head-suggested = Suggested volume
+admin-head-price-from = Price from
+admin-head-outcome = Outcome
+quota-no-forecast = none in sight
+quota-reevaluation-closed = File no. { $number } closed; the customer is told.
+quota-state-not_started = not started
+quota-state-inside = within the quota
+quota-state-near = 80% or more
+quota-state-over = over
+quota-state-unreadable = index unreadable
+quota-cause-daily-change = change of the day
+quota-cause-refused = refused
+quota-cause-volume = volume
+quota-cause-growth = growth of the contract
+quota-outcome-amended = amendment
+quota-outcome-waived = nothing changes
+quota-outcome-reduced = less data

@@ -1,0 +1,47 @@
+### Textes : quota de modification et dossiers de réévaluation (dobaas-admin).
+
+help-admin-quota = Modification quotidienne de chaque abonnement
+help-admin-quota-list = Liste les abonnements : part utilisée aujourd'hui, moyennes, pic, jours en dépassement, prévision, sources responsables
+help-admin-quota-show = Montre un abonnement et ses 30 derniers jours
+help-admin-reevaluation = Dossiers de réévaluation ouverts par un dépassement ou une extension
+help-admin-reevaluation-list = Liste les dossiers ouverts, ou tous avec --all
+help-admin-reevaluation-show = Montre les jours d'un dossier et le volume suggéré
+help-admin-reevaluation-close = Enregistre la suite donnée à un dossier et le ferme
+help-option-over = Seulement ceux dont la journée dépasse le quota
+help-option-above = Seulement ceux qui ont utilisé au moins ce pourcentage de leur quota
+help-option-sort = Ordre : rate (part du quota), mean, peak, days-over, forecast ou reference
+help-option-outcome = Suite donnée : amended (avenant), waived (rien ne change) ou reduced (moins de données)
+
+admin-head-allowed = Permis
+admin-head-share = Part
+admin-head-mean-7 = Moyenne 7 j
+admin-head-mean-30 = Moyenne 30 j
+admin-head-peak = Pic 30 j
+admin-head-days-over = Jours dépassés
+admin-head-forecast = Dépassement dans (jours)
+admin-head-responsible = Sources responsables
+admin-head-day = Jour
+admin-head-day-changed = Modifié
+admin-head-sent = Envoyé
+admin-head-stored = Stocké
+admin-head-cause = Cause
+admin-head-measured = Mesuré
+admin-head-opened = Ouvert le
+admin-head-days = Jours
+admin-head-suggested = Volume suggéré
+admin-head-price-from = Prix à partir du
+admin-head-outcome = Suite donnée
+quota-no-forecast = aucun en vue
+quota-reevaluation-closed = Dossier n° { $number } fermé ; le client en est informé.
+quota-state-not_started = pas commencé
+quota-state-inside = dans le quota
+quota-state-near = 80 % ou plus
+quota-state-over = dépassé
+quota-state-unreadable = index illisible
+quota-cause-daily-change = modification du jour
+quota-cause-refused = envoi refusé
+quota-cause-volume = volume
+quota-cause-growth = extension du contrat
+quota-outcome-amended = avenant
+quota-outcome-waived = rien ne change
+quota-outcome-reduced = moins de données
