@@ -146,6 +146,7 @@ fn settings(root: &Path) -> Settings {
         key: Arc::new(Ed25519KeyPair::from_seed_unchecked(&[1; 32]).expect("32 bytes are a seed")),
         terms: Arc::new(terms),
         sources: Arc::new(|_| Ok(Vec::new())),
+        refusals: Arc::new(|_, _| Ok(())),
         hold: Thresholds::default(),
         clock: Clock::new(|| jiff::Timestamp::UNIX_EPOCH),
         random: Random::new(|bytes| bytes.fill(6)),

@@ -131,6 +131,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         key: Arc::new(key),
         terms: Arc::new(|_| Ok(None)),
         sources: Arc::new(|_| Ok(Vec::new())),
+        refusals: Arc::new(|_, _| Ok(())),
         hold: Thresholds::default(),
         clock: Clock::new(|| Timestamp::from_nanosecond(NOW_NS.into()).unwrap_or_default()),
         random: Random::new(|bytes| bytes.fill(1)),

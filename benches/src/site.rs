@@ -1,0 +1,193 @@
+//! A provider and a machine of a customer, by the programs as people run them; the holds, by the store.
+//!
+//! The programs are the bench itself, called by their names ([`run_program`]): nothing else needs to be built.
+
+#![allow(clippy::disallowed_methods, reason = "a program that measures")]
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use anyhow::{Context, ensure};
+use common::id::SessionId;
+use common::limits::RECORD_BYTES_MAX;
+use common::stored::{HoldBody, HoldSignal, decode_strict};
+use server::store::fact;
+use server::store::name::FactKind;
+use server::store::objects::Objects;
+
+const PASSWORD: &str = "une longue phrase de passe";
+
+/// Runs the program of the product that the first argument names; `None` if it names none.
+pub fn run_program(arguments: &[OsString]) -> Option<ExitCode> {
+    match arguments.first()?.to_str()? {
+        "dobaas" => Some(agent::cli::run(arguments.to_vec(), &agent::cli::Environment::read())),
+        "dobaas-server" => Some(server::cli::run(arguments).into()),
+        "dobaas-admin" => Some(server::admin::command::run(arguments).into()),
+        _ => None,
+    }
+}
+
+/// What one backup says of itself.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The snapshot.
+    pub snapshot: SessionId,
+    /// Plain bytes of change.
+    pub changed_bytes: u64,
+    /// Plain bytes of the data that was sent.
+    pub laid_bytes: u64,
+    /// Frames that were sent.
+    pub sent_bytes: u64,
+    /// Files that are gone.
+    pub files_deleted: u64,
+}
+
+/// The site. The server ends with it.
+pub struct Site {
+    folder: PathBuf,
+    server: Server,
+}
+
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may be gone already; then there is nothing to end.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Site {
+    /// Starts a server in `folder` with a further part of its configuration, and sets a machine up for `source`.
+    ///
+    /// # Errors
+    /// What a program says.
+    pub fn set_up(folder: &Path, source: &Path, configuration: &str) -> anyhow::Result<Self> {
+        let text = |name: &str| folder.join(name).display().to_string();
+        let keep = |name: &str, secret: &str| std::fs::write(folder.join(name), secret).map(|()| text(name));
+        let home = text("server");
+        let init = ["--json", "init", &home, "--site", "Banc", "--operator", "op", "--listen", "127.0.0.1:0"];
+        let made = output("dobaas-server", &init)?;
+        let file = folder.join("server/server.toml");
+        std::fs::write(&file, std::fs::read_to_string(&file)? + configuration)?;
+        let mut server = program("dobaas-server")?;
+        let mut server =
+            Server(server.args(["--json", "serve", &home]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);
+        let mut line = String::new();
+        BufReader::new(server.0.stdout.take().context("the output was asked for")?).read_line(&mut line)?;
+        let (url, fingerprint) = (format!("https://{}", value(&line, "address")?), value(&made, "fingerprint")?);
+        let (default, password) = (keep("op", value(&made, "default_password")?)?, keep("password", PASSWORD)?);
+        let admin = |arguments: &[&str]| admin(folder, arguments);
+        let login = ["login", "--server", &url, "--fingerprint", fingerprint, "--identifier", "op"];
+        admin(&[&login[..], &["--password-file", &default, "--new-password-file", &password]].concat())?;
+        admin(&["customer", "create", "C1", "Banc"])?;
+        let order = ["--customer=C1", "--volume=1To", "--history=30", "--source=files:s"];
+        admin(&[&["subscription", "create", "BC1"][..], &order].concat())?;
+        let account = admin(&["account", "create", "anna", "--subscription=BC1", "--role=admin"])?;
+        let default = keep("anna", value(&account, "default_password")?)?;
+        let (path, recovery) = (source.display().to_string(), text("recovery"));
+        let setup = ["setup", "--server", &url, "--fingerprint", fingerprint, "--identifier", "anna", "--source", "s"];
+        let files = ["--password-file", &default, "--new-password-file", &password, "--passphrase-file", &password];
+        let site = Self { folder: folder.to_owned(), server };
+        site.agent(&[&setup[..], &files, &["--recovery-key-out", &recovery, "--path", &path]].concat())?;
+        Ok(site)
+    }
+
+    /// One backup.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn backup(&self) -> anyhow::Result<Run> {
+        let printed = self.agent(&["--json", "backup"])?;
+        let summary = printed.lines().last().context("a backup ends with a summary")?;
+        let number = |key: &str| {
+            let (_, rest) = summary.split_once(&format!("\"{key}\":")).with_context(|| format!("no {key}"))?;
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            Ok::<u64, anyhow::Error>(digits.parse()?)
+        };
+        Ok(Run {
+            snapshot: value(summary, "snapshot")?.parse()?,
+            changed_bytes: number("changed_bytes")?,
+            laid_bytes: number("laid_bytes")?,
+            sent_bytes: number("sent_bytes")?,
+            files_deleted: number("files_deleted")?,
+        })
+    }
+
+    /// What fired for a snapshot.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn signals(&self, snapshot: &SessionId) -> anyhow::Result<Vec<HoldSignal>> {
+        let objects = Objects::open(&self.folder.join("server/store"), 0)?;
+        let subscriptions = objects.subscriptions()?;
+        ensure!(subscriptions.len() == 1, "there is one subscription");
+        for known in fact::load(&objects, &subscriptions[0], FactKind::Hold)? {
+            let fact = known.decode()?;
+            if fact.id == snapshot.as_bytes() {
+                let body: HoldBody = decode_strict("hold", &fact.body, RECORD_BYTES_MAX)?;
+                return Ok(body.signals().collect());
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// A command of the operator; what it prints.
+    ///
+    /// # Errors
+    /// What the program says.
+    pub fn admin(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        admin(&self.folder, arguments)
+    }
+
+    /// Forgets the most memory that the server ever held.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn forget_peak(&self) -> anyhow::Result<()> {
+        Ok(std::fs::write(format!("/proc/{}/clear_refs", self.server.0.id()), "5")?)
+    }
+
+    /// The most memory that the server held since then, in bytes.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn peak_bytes(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.0.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the system tells the peak")?;
+        Ok(line.split_whitespace().next().context("a number")?.parse::<u64>()? << 10)
+    }
+
+    fn agent(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let state = self.folder.join("agent").display().to_string();
+        output("dobaas", &[&["--quiet", "--state", &state], arguments].concat())
+    }
+}
+
+fn admin(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+    let state = folder.join("admin").display().to_string();
+    output("dobaas-admin", &[&["--json", "--state", &state], arguments].concat())
+}
+
+/// A program of the product: this one, called by its name.
+fn program(name: &str) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.env_remove("DOBAAS_CONFIG").env("LANG", "C.UTF-8").arg(name);
+    Ok(command)
+}
+
+fn output(name: &str, arguments: &[&str]) -> anyhow::Result<String> {
+    let ended = program(name)?.args(arguments).output()?;
+    let said = || String::from_utf8_lossy(&ended.stderr).into_owned();
+    ensure!(ended.status.success(), "{name} {arguments:?}: {} {}", said(), String::from_utf8_lossy(&ended.stdout));
+    Ok(String::from_utf8(ended.stdout)?)
+}
+
+/// The text of a key in a document of one line.
+fn value<'a>(document: &'a str, key: &str) -> anyhow::Result<&'a str> {
+    let (_, rest) = document.split_once(&format!("\"{key}\":\"")).with_context(|| format!("no {key} in {document}"))?;
+    Ok(rest.split('"').next().unwrap_or_default())
+}
