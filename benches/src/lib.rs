@@ -7,4 +7,5 @@
 
 pub mod limit;
 pub mod sample;
+pub mod site;
 pub mod table;

@@ -6,27 +6,22 @@
 #![allow(missing_docs, clippy::print_stdout, clippy::disallowed_methods, reason = "a program that measures")]
 
 mod day;
-mod site;
 mod tree;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::ensure;
+use benches::site::{Run, Site, run_program};
 use common::stored::HoldSignal;
 
 use day::{Day, Expected};
-use site::{Run, Site};
 use tree::Tree;
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    // The programs of the product are this one, called by their names: nothing else needs to be built.
-    match arguments.first().and_then(|first| first.to_str()) {
-        Some("dobaas") => return Ok(agent::cli::run(arguments, &agent::cli::Environment::read())),
-        Some("dobaas-server") => return Ok(server::cli::run(&arguments).into()),
-        Some("dobaas-admin") => return Ok(server::admin::command::run(&arguments).into()),
-        _ => {}
+    if let Some(ended) = run_program(&arguments) {
+        return Ok(ended);
     }
     let full = arguments.iter().any(|argument| argument == "--bench");
     let files = if full { 20_000 } else { 1_000 };
@@ -43,7 +38,7 @@ fn one_share(name: &str, files: u64, text_percent: u64) -> anyhow::Result<Vec<St
     let scratch = tempfile::tempdir()?;
     let tree = Tree { root: scratch.path().join("source"), files, text_percent };
     tree.make()?;
-    let site = Site::set_up(scratch.path(), &tree.root)?;
+    let site = Site::set_up(scratch.path(), &tree.root, "")?;
     let first = site.backup()?;
     println!(
         "\n{name}: {files} files, {} bytes, stored {} %",
