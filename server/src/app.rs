@@ -233,7 +233,7 @@ pub fn subscriptions(
     control: &Arc<Control>,
     environment: &Environment,
 ) -> anyhow::Result<Subscriptions> {
-    let objects = Objects::open(&config.store, config.reserve.min_bytes)?;
+    let objects = Objects::find(&config.store, config.reserve.min_bytes)?;
     let settings = Settings {
         catalogs: folder.join(CATALOGS_FOLDER),
         staging: config.store.join(STAGING_FOLDER),

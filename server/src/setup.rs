@@ -82,7 +82,7 @@ pub fn initialize(
     durable::create_folder(&identity_folder)?;
     let identity = Identity::create(&identity_folder, &settings.location.site, random, clock.now())?;
     identity.leaf(&config.names, random, clock.now())?;
-    Objects::open(&folder.join(&config.store), config.reserve.min_bytes)?;
+    Objects::open(&folder.join(&config.store), config.reserve.min_bytes)?.mark()?;
     let default = password::make_default(random);
     let hash = password::hash(default.as_bytes(), &random.bytes())?;
     let now_ns = clock.now_ns();

@@ -225,6 +225,8 @@ impl Subscriptions {
         // Opening adopts what staging holds. A catalog that cannot be opened has nothing to say.
         match self.open(subscription) {
             Err(SessionError::InUse) => return Err(SessionError::InUse),
+            // A catalog made from nothing would say that nothing was ever stored.
+            Err(error @ SessionError::StoreEmptied(_)) if self.check_empty(subscription).is_ok() => return Err(error),
             Err(error) => tracing::warn!(%error, %subscription, "the old catalog is left aside"),
             Ok(_) => {}
         }

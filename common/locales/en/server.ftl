@@ -65,6 +65,8 @@ server-scrub-clean = Everything is as it was stored.
 server-scrub-damaged = Damage was found. The agents send again what they still have; keep the disk and tell the customer about the affected snapshots.
 server-subscription-busy = The subscription is in use by another process. Stop "dobaas-server serve", then try again.
 server-needs-rebuild = The catalog is missing or does not know everything that is stored. Run "dobaas-server rebuild" before anything else.
+server-no-store = The folder { $folder } is not a Do'BaaS store: its file "dobaas-store" is missing. Nothing was made. Mount the disk of the store, or correct the key "store" of the configuration, then try again.
+server-store-emptied = The store holds nothing any more of what the catalog of the subscription knows. Nothing was changed. Check that the disk of the store is mounted and whole; if objects are really lost, run "dobaas-server rebuild".
 
 help-server-backup-control = Copies the provider's records into the store, whether the server runs or not
 help-server-restore-control = Puts the records back from a copy; server stopped, the old file moved away

@@ -65,6 +65,8 @@ server-scrub-clean = Tout est tel qu'il a été stocké.
 server-scrub-damaged = Des dommages ont été trouvés. Les agents renverront ce qu'ils ont encore ; gardez le disque et prévenez le client pour les sauvegardes touchées.
 server-subscription-busy = L'abonnement est utilisé par un autre processus. Arrêtez « dobaas-server serve », puis recommencez.
 server-needs-rebuild = Le catalogue manque ou ne connaît pas tout ce qui est stocké. Lancez « dobaas-server rebuild » avant tout le reste.
+server-no-store = Le dossier { $folder } n'est pas un stockage Do'BaaS : il lui manque son fichier « dobaas-store ». Rien n'a été créé. Montez le disque du stockage, ou corrigez la clé « store » de la configuration, puis recommencez.
+server-store-emptied = Le stockage ne contient plus rien de ce que le catalogue de l'abonnement connaît. Rien n'a été changé. Vérifiez que le disque du stockage est monté et entier ; si des objets sont vraiment perdus, lancez « dobaas-server rebuild ».
 
 help-server-backup-control = Copie les registres du prestataire dans le stockage, serveur en marche ou arrêté
 help-server-restore-control = Remet en place les registres à partir d'une copie ; serveur arrêté, l'ancien fichier déplacé

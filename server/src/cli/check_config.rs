@@ -11,6 +11,7 @@ use crate::app::IDENTITY_FOLDER;
 use crate::config::Config;
 use crate::identity::Identity;
 use crate::setup::readable_fingerprint;
+use crate::store::objects::Objects;
 
 #[derive(Serialize)]
 struct Checked {
@@ -32,6 +33,7 @@ pub fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
     let config = Config::load(&folder).with_context(|| folder.display().to_string())?;
     config.alarms.check_files()?;
     let identity = Identity::load(&folder.join(IDENTITY_FOLDER))?;
+    Objects::find(&config.store, config.reserve.min_bytes)?;
     let location = config.location();
     let checked = Checked {
         listen: config.listen.to_string(),

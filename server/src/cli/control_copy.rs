@@ -52,7 +52,7 @@ pub fn restore(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
 fn copies(matches: &ArgMatches) -> anyhow::Result<ControlCopies> {
     let folder = folder(matches);
     let config = Config::load(&folder).with_context(|| folder.display().to_string())?;
-    Ok(Objects::open(&config.store, config.reserve.min_bytes)?.control_copies())
+    Ok(Objects::find(&config.store, config.reserve.min_bytes)?.control_copies())
 }
 
 fn line(name: &CopyName) -> Line {

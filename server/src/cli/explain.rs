@@ -67,6 +67,11 @@ fn sentence(cause: &(dyn std::error::Error + 'static), texts: Texts) -> Option<S
     let session = || match cause.downcast_ref::<SessionError>()? {
         SessionError::InUse => Some(texts.say("server-subscription-busy")),
         SessionError::NeedsRebuild(_) => Some(texts.say("server-needs-rebuild")),
+        SessionError::StoreEmptied(_) => Some(texts.say("server-store-emptied")),
+        _ => None,
+    };
+    let store = || match cause.downcast_ref::<StoreError>()? {
+        StoreError::NoStore(folder) => Some(texts.say_with("server-no-store", &[("folder", folder.into())])),
         _ => None,
     };
     let copy = || match cause.downcast_ref::<CopyError>()? {
@@ -89,6 +94,7 @@ fn sentence(cause: &(dyn std::error::Error + 'static), texts: Texts) -> Option<S
         .or_else(setup)
         .or_else(identity)
         .or_else(session)
+        .or_else(store)
         .or_else(copy)
         .or_else(usage)
 }

@@ -72,6 +72,7 @@ pub fn session_failure(error: &SessionError) -> Failure {
             Failure::new(ErrorCode::Damaged).with("object", object)
         }
         SessionError::NeedsRebuild(_)
+        | SessionError::StoreEmptied(_)
         | SessionError::InUse
         | SessionError::Contract(_)
         | SessionError::Store(_)

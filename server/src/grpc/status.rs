@@ -53,7 +53,7 @@ pub fn of_store(error: &StoreError) -> Failure {
         }
         StoreError::Full => Failure::new(ErrorCode::StoreFull),
         StoreError::Suspect(_) => Failure::new(ErrorCode::StoreSuspect),
-        StoreError::AlreadyExists(_) | StoreError::Failed { .. } => internal(error),
+        StoreError::AlreadyExists(_) | StoreError::NoStore(_) | StoreError::Failed { .. } => internal(error),
     }
 }
 

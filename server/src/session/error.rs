@@ -73,6 +73,9 @@ pub enum SessionError {
     /// The catalog does not know everything that the store holds: it must be made again before anything is written.
     #[error("the catalog must be rebuilt: {0}")]
     NeedsRebuild(String),
+    /// The store holds nothing of what the catalog says it does: nothing is concluded from that, and nothing changed.
+    #[error("the store does not hold {0}")]
+    StoreEmptied(&'static str),
     /// A stored object does not read back as it was written.
     #[error("{0} is damaged")]
     Damaged(String),

@@ -17,7 +17,8 @@
 //!
 //! Anything else (a pack or a snapshot that the catalog cannot explain) means that the catalog is older than the store, for
 //! example restored from a copy. Then nothing is removed and nothing is written: `rebuild` is asked for (P6).
-//! A pack that the catalog knows and the store does not have is lost: its chunks are marked, which starts a closure epoch.
+//! A pack that the catalog knows and the store does not have is lost: its chunks are marked, which starts a closure epoch. A store
+//! that has none of what the catalog knows is not believed: the subscription is not opened.
 
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
@@ -54,6 +55,7 @@ use crate::upkeep::{facts, tombstone};
 /// [`SessionError::NeedsRebuild`] if the catalog cannot explain the store; nothing was then changed that mattered.
 pub fn recover(parts: SharedParts, catalog: Catalog, random: Random) -> Result<Writer, SessionError> {
     let recovery = Recovery { parts: &parts, catalog: &catalog };
+    recovery.check_store()?;
     parts.objects.sweep_temporaries(&parts.subscription)?;
     recovery.packs()?;
     recovery.snapshots()?;
@@ -76,6 +78,38 @@ struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
+    /// A store that lists none of the packs, or none of the snapshots, that the catalog knows is not mounted, or was emptied:
+    /// taken for losses, everything would be laid again.
+    fn check_store(&self) -> Result<(), SessionError> {
+        let held = |row: &PackFacts| {
+            row.emptied_at_ns == 0 && !matches!(row.state, PackState::Staging | PackState::Arriving | PackState::Lost)
+        };
+        let packs = self.catalog.packs()?;
+        let packs = packs.iter().filter(|row| held(row)).filter_map(|row| row.name).map(ObjectName::Pack);
+        let snapshots = self.catalog.snapshots()?.into_iter().map(|row| ObjectName::Snapshot(row.session));
+        self.check_folder(Folder::Packs, packs.collect(), "any of the packs")?;
+        self.check_folder(Folder::Snapshots, snapshots.collect(), "any of the snapshots")
+    }
+
+    fn check_folder(
+        &self,
+        folder: Folder,
+        known: BTreeSet<ObjectName>,
+        what: &'static str,
+    ) -> Result<(), SessionError> {
+        let listed = self.parts.objects.list(&self.parts.subscription, folder)?;
+        let is_emptied = !known.is_empty() && !listed.iter().any(|name| known.contains(name));
+        // What left the history leaves a tombstone.
+        let explained = |name: &ObjectName| match name {
+            ObjectName::Snapshot(session) => {
+                let name = ObjectName::Tombstone(*session);
+                self.parts.objects.bytes(&self.parts.subscription, &name).is_ok()
+            }
+            _ => false,
+        };
+        if is_emptied && !known.iter().any(explained) { Err(SessionError::StoreEmptied(what)) } else { Ok(()) }
+    }
+
     fn packs(&self) -> Result<(), SessionError> {
         let listed = self.parts.objects.list(&self.parts.subscription, Folder::Packs)?;
         let stored: BTreeSet<PackId> = listed
@@ -94,6 +128,10 @@ impl Recovery<'_> {
                     self.catalog.atomically(|catalog| catalog.forget_emptied(row.row))?;
                 }
                 Some(name) if row.state != PackState::Lost && !stored.contains(&name) => self.lost(row)?,
+                // It is back: a scrub reads it before anything of it is believed.
+                Some(name) if row.state == PackState::Lost && stored.contains(&name) => {
+                    self.catalog.atomically(|catalog| catalog.set_pack_state(row.row, PackState::Suspect))?;
+                }
                 Some(_) => {}
             }
         }

@@ -17,6 +17,9 @@ pub enum StoreError {
     /// A file that is no object of this program; nothing is concluded from such a folder.
     #[error("{0} is not an object of this store")]
     Foreign(String),
+    /// A folder that does not bear the mark of a store: perhaps it is not mounted.
+    #[error("folder {0} is not a store")]
+    NoStore(String),
     /// An object does not read back as it was stored.
     #[error("object {0} is damaged")]
     Damaged(String),

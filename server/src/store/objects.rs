@@ -20,6 +20,10 @@ use crate::store::health::Health;
 use crate::store::name::{Folder, ObjectName};
 use crate::upkeep::remove::Warrant;
 
+/// The file by which a store is known, and what it holds.
+const MARK_FILE: &str = "dobaas-store";
+const MARK: &[u8] = b"object store of Do'BaaS, version 1\n";
+
 /// A directory of objects; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Objects {
@@ -28,6 +32,32 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// Opens the store below `root` to serve from it: it must be one that [`Self::mark`] marked. A folder that is not mounted is
+    /// not an empty store.
+    ///
+    /// # Errors
+    /// [`StoreError::NoStore`] without the mark; nothing was then made.
+    pub fn find(root: &Path, reserve_bytes_min: u64) -> Result<Self, StoreError> {
+        let path = root.join(MARK_FILE);
+        let none = || StoreError::NoStore(root.display().to_string());
+        let file = match File::open(&path).map_err(|error| StoreError::from_io("open", path.display(), error)) {
+            Err(StoreError::NotFound(_)) => return Err(none()),
+            file => file?,
+        };
+        let (mut found, bytes_max) = (Vec::new(), MARK.len() as u64 + 1);
+        let read = file.take(bytes_max).read_to_end(&mut found);
+        read.map_err(|error| StoreError::from_io("read", path.display(), error))?;
+        if found == MARK { Self::open(root, reserve_bytes_min) } else { Err(none()) }
+    }
+
+    /// Marks a store that was just made, so that [`Self::find`] knows it.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] if it is marked.
+    pub fn mark(&self) -> Result<(), StoreError> {
+        durable::publish(&self.health, &self.root, MARK_FILE, MARK)
+    }
+
     /// Opens the store below `root`, which is made if need be. Below `reserve_bytes_min` free bytes (or
     /// [`common::limits::RESERVE_PERCENT`], whichever is more) no session begins.
     ///
@@ -189,6 +219,18 @@ mod tests {
         assert!(matches!(objects.read(&SUBSCRIPTION, &names[0], 3), Err(StoreError::TooLong(_))));
         assert_eq!(objects.list(&SUBSCRIPTION, Folder::Keyring).unwrap(), [names[1].clone(), names[0].clone()]);
         assert_eq!(objects.subscriptions().unwrap(), [SUBSCRIPTION]);
+    }
+
+    #[test]
+    fn a_folder_without_the_mark_is_no_store_and_stays_as_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        let store = root.path().join("store");
+        assert!(matches!(Objects::find(&store, 0), Err(StoreError::NoStore(path)) if path.ends_with("store")));
+        assert!(!store.exists(), "nothing is made in place of what is not mounted");
+        Objects::open(&store, 0).unwrap().mark().unwrap();
+        Objects::find(&store, 0).unwrap();
+        fs::File::create(store.join(MARK_FILE)).unwrap();
+        assert!(matches!(Objects::find(&store, 0), Err(StoreError::NoStore(_))), "an emptied mark is none");
     }
 
     #[test]

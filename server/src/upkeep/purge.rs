@@ -12,7 +12,6 @@
 
 use common::limits::{EMPTIED_PACK_S, TRASH_GRACE_S};
 
-use crate::catalog::packs::PackState;
 use crate::catalog::trash::TrashEpoch;
 use crate::session::subscription::Subscription;
 use crate::upkeep::jobs::{Counts, JobError};
@@ -85,11 +84,13 @@ fn remove_emptied(open: &Subscription, pass: &Pass<'_>, token: &Token) -> Result
     for pack in packs.iter().filter(|pack| pack.emptied_at_ns != 0 && pack.emptied_at_ns <= until_ns) {
         token.go_on()?;
         token.report(Progress { done: removed, total: 0, unit: "packs" });
-        if pack.state != PackState::Lost {
-            pass.remove_pack(pack, until_ns)?;
-        }
+        // A lost one may have come back: its row must not go while it is there.
+        pass.remove_pack(pack, until_ns)?;
         let row = pack.row;
-        open.writer().run(move |writer| Ok(writer.catalog.forget_emptied(row)?))?;
+        open.writer().run(move |writer| {
+            let forgotten = writer.catalog.atomically(|catalog| catalog.forget_emptied(row));
+            forgotten.map_err(|error| writer.catalog_failed(error))
+        })?;
         removed += 1;
         bytes += pack.bytes;
     }

@@ -1,7 +1,7 @@
 //! Scrubbing on a schedule: what is read next, how fast, and whether it is late.
 //!
 //! ```text
-//! every round    packs that a reader suspects → packs that were never read, oldest first → packs read longest ago
+//! every round    packs that are lost or that a reader suspects → packs that were never read, oldest first → packs read longest ago
 //! once a day     all small objects
 //! ```
 //! It does not read: `scrub` does. A round that is stopped goes on where it was: each pack that was read is remembered.
@@ -107,16 +107,19 @@ pub fn state_of(ages: &[PackAge], now_ns: i64) -> ScrubState {
 /// The packs that are due, in the order in which they are to be read.
 pub fn due(ages: &[PackAge], now_ns: i64) -> Vec<PackAge> {
     let is_due = |age: &&PackAge| {
-        age.state == PackState::Suspect
-            || age.verified_at_ns == 0
-            || now_ns.saturating_sub(age.verified_at_ns) >= AGAIN_NS
+        comes_first(age) || age.verified_at_ns == 0 || now_ns.saturating_sub(age.verified_at_ns) >= AGAIN_NS
     };
     let mut due: Vec<PackAge> = ages.iter().filter(is_due).copied().collect();
     due.sort_by_key(|age| {
         let first_ns = if age.verified_at_ns == 0 { age.since_ns } else { age.verified_at_ns };
-        (age.state != PackState::Suspect, age.verified_at_ns != 0, first_ns, age.pack)
+        (!comes_first(age), age.verified_at_ns != 0, first_ns, age.pack)
     });
     due
+}
+
+/// A lost pack may be back: what it holds need not be laid again then, and nothing is read while it is not.
+fn comes_first(age: &PackAge) -> bool {
+    matches!(age.state, PackState::Suspect | PackState::Lost)
 }
 
 /// What scrubbing of a subscription has still to do: cheap enough for a look every minute.
@@ -138,7 +141,7 @@ pub fn round(open: &Subscription, now_ns: i64, pace: Pace, token: &Token) -> Res
         let mut left = pace.round_bytes();
         let due = due(&catalog.pack_ages(now_ns)?, now_ns).into_iter().take_while(|age| {
             let begins = left > 0;
-            left = left.saturating_sub(age.bytes);
+            left = left.saturating_sub(if age.state == PackState::Lost { 0 } else { age.bytes });
             begins
         });
         let due: Vec<PackAge> = due.collect();
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn suspect_packs_come_first_then_unread_ones_then_the_ones_read_longest_ago() {
+    fn suspect_and_lost_packs_come_first_then_unread_ones_then_the_ones_read_longest_ago() {
         let ages = [
             age(1, PackState::Published, 90, Some(24)),
             age(2, PackState::Published, 90, Some(25)),
@@ -210,9 +213,10 @@ mod tests {
             age(4, PackState::Published, 1, None),
             age(5, PackState::Suspect, 90, Some(1)),
             age(6, PackState::Published, 90, Some(29)),
+            age(7, PackState::Lost, 90, Some(0)),
         ];
         let rows: Vec<u32> = due(&ages, NOW_NS).iter().map(|age| age.pack).collect();
-        assert_eq!(rows, [5, 4, 3, 6, 2]);
+        assert_eq!(rows, [5, 7, 4, 3, 6, 2]);
     }
 
     #[test]

@@ -15,6 +15,8 @@ use server::session::fetch::{Fetched, Right};
 use server::session::memory::Memory;
 use server::session::subscription::Subscription;
 use server::store::name::{Folder, ObjectName};
+use server::upkeep::scrub_round::{Pace, round};
+use server::upkeep::token::Token;
 
 use crate::engine::{Agent, NOON_NS, SUBSCRIPTION, copy_folder, files, server};
 
@@ -268,5 +270,64 @@ fn a_crash_at_any_moment_of_a_backup_loses_no_receipt_and_nothing_acknowledged()
         agent.put(&open, &refs).unwrap();
         agent.put(&open, &[&leaf]).unwrap();
         assert!(matches!(agent.commit(&open, &opened, &leaf).unwrap(), CommitAnswer::Committed { .. }), "crash {at}");
+    }
+}
+
+#[test]
+fn an_emptied_store_opens_nothing_and_loses_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let mut agent = Agent::new(1, 1);
+    agent.back_up(&server(root.path()), &[&[1; 3_000]]);
+    let id = agent.data(&[1; 3_000]).id;
+    let stored = root.path().join(format!("store/subscriptions/{SUBSCRIPTION}"));
+    let away = root.path().join("away");
+    for emptied in ["", "packs", "snapshots"] {
+        let folder = stored.join(emptied);
+        fs::rename(&folder, &away).unwrap();
+        fs::create_dir(&folder).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(server(root.path()).get(&SUBSCRIPTION), Err(SessionError::StoreEmptied(_))), "{emptied}");
+        }
+        if emptied.is_empty() {
+            let refused = server(root.path()).rebuild(&SUBSCRIPTION);
+            assert!(matches!(refused, Err(SessionError::StoreEmptied(_))), "no catalog is made from nothing");
+        }
+        fs::remove_dir_all(&folder).unwrap();
+        fs::rename(&away, &folder).unwrap();
+        let again = server(root.path());
+        let open = again.get(&SUBSCRIPTION).unwrap();
+        assert!(open.read(|catalog| Ok(catalog.damaged_rows()?)).unwrap().is_empty(), "{emptied}");
+        assert_eq!(open.have(&agent.who.scope, &[id]).unwrap(), [true]);
+    }
+}
+
+#[test]
+fn a_lost_pack_that_comes_back_is_read_at_once_and_needs_nothing_laid_again() {
+    let root = tempfile::tempdir().unwrap();
+    let mut agent = Agent::new(1, 1);
+    agent.back_up(&server(root.path()), &[&[1; 3_000]]);
+    let id = agent.data(&[1; 3_000]).id;
+    let is_pack = |file: &PathBuf| file.to_string_lossy().contains("/packs/") && fs::read(file).unwrap()[4] == 0;
+    let pack = files(&root.path().join("store")).into_iter().find(is_pack).unwrap();
+    let away = root.path().join("away");
+    for restarted in [true, false] {
+        fs::rename(&pack, &away).unwrap();
+        let first = server(root.path());
+        let open = first.get(&SUBSCRIPTION).unwrap();
+        assert_eq!(open.have(&agent.who.scope, &[id]).unwrap(), [false], "it is lost");
+        let (server, open) = if restarted {
+            drop((open, first));
+            fs::rename(&away, &pack).unwrap();
+            let again = server(root.path());
+            let open = again.get(&SUBSCRIPTION).unwrap();
+            (again, open)
+        } else {
+            round(&open, NOON_NS, Pace { bytes_per_second: 0 }, &Token::default()).unwrap();
+            fs::rename(&away, &pack).unwrap();
+            (first, open)
+        };
+        assert!(round(&open, NOON_NS + 1, Pace { bytes_per_second: 0 }, &Token::default()).unwrap().is_clean());
+        assert_eq!(open.have(&agent.who.scope, &[id]).unwrap(), [true]);
+        drop((open, server));
     }
 }
