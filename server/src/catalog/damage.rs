@@ -39,6 +39,24 @@ impl Catalog {
         Ok(())
     }
 
+    /// Notes that a small object did not read back well: the next round of scrubbing reads them all.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; to be called inside a transaction.
+    pub fn suspect_object(&self, name: &str, now_ns: i64) -> Result<(), CatalogError> {
+        self.note_damaged_objects(&[name.to_owned()], false, now_ns)?;
+        self.set_objects_scrubbed(0)
+    }
+
+    /// How many small objects are damaged or missing.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn damaged_object_count(&self) -> Result<u64, CatalogError> {
+        let sql = "SELECT count(*) FROM damaged_objects";
+        Ok(count(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
+    }
+
     /// The small objects that are damaged or gone, and since when that is known.
     ///
     /// # Errors

@@ -188,15 +188,17 @@ impl Catalog {
         Ok(statement.exists((pack, until_ns))?)
     }
 
-    /// Forgets a pack whose object is gone and that no chunk points to.
+    /// Forgets a pack whose object is gone and that no chunk points to, with when it was read: another pack may get its row.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError`]; to be called inside a transaction.
     pub fn forget_emptied(&self, pack: u32) -> Result<(), CatalogError> {
         let mut statement = self.connection.prepare_cached(
             "DELETE FROM packs WHERE row = ?1 AND state <> 0 AND NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.pack = ?1)",
         )?;
-        statement.execute([pack])?;
+        if statement.execute([pack])? == 1 {
+            self.forget_scrub(pack)?;
+        }
         Ok(())
     }
 

@@ -143,9 +143,11 @@ impl Catalog {
     /// Forgets a staging pack of which nothing was acknowledged.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError`]; to be called inside a transaction.
     pub fn forget_pack(&self, row: u32) -> Result<(), CatalogError> {
-        self.connection.execute("DELETE FROM packs WHERE row = ?1 AND state = 0", [row])?;
+        if self.connection.execute("DELETE FROM packs WHERE row = ?1 AND state = 0", [row])? == 1 {
+            self.forget_scrub(row)?;
+        }
         Ok(())
     }
 

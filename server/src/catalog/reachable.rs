@@ -53,6 +53,39 @@ impl Catalog {
         Ok(walk.reached)
     }
 
+    /// These rows and all nodes that reach one of them; `go_on` is asked now and then, and ends the search when it says false.
+    ///
+    /// Children mostly have lower rows than their nodes, so one scan upwards finds nearly all, and one more nothing.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn rows_above(
+        &self,
+        rows: &RoaringBitmap,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<RoaringBitmap, CatalogError> {
+        let mut above = rows.clone();
+        let (mut found, mut done) = (true, 0u64);
+        while found {
+            found = false;
+            let mut statement = self.connection.prepare_cached("SELECT row, children FROM nodes ORDER BY row")?;
+            let mut nodes = statement.query([])?;
+            while let Some(node) = nodes.next()? {
+                done += 1;
+                if done.is_multiple_of(STEP_NODES) && !go_on() {
+                    return Ok(above);
+                }
+                let row = node.get(0)?;
+                let blob = node.get_ref(1)?.as_blob();
+                let blob = blob.map_err(|_| CatalogError::Inconsistent("children of a node are no blob"))?;
+                if !above.contains(row) && children::decode(blob)?.iter().any(|child| above.contains(*child)) {
+                    found |= above.insert(row);
+                }
+            }
+        }
+        Ok(above)
+    }
+
     fn scan_nodes<E: From<CatalogError>>(
         &self,
         newest: u32,
@@ -126,6 +159,18 @@ mod tests {
         assert_eq!(reached(&catalog, &[9]), [1, 2, 3, 4, 8, 9, 20, 30]);
         assert_eq!(reached(&catalog, &[1, 40]), [1, 5, 40]);
         assert!(reached(&catalog, &[]).is_empty());
+    }
+
+    #[test]
+    fn nodes_above_a_row_are_found_wherever_their_rows_stand() {
+        let (_root, catalog) = graph(&[(9, &[1, 8]), (8, &[2, 20]), (20, &[3, 30]), (30, &[4]), (40, &[5])]);
+        let above = |rows: &[u32]| {
+            let rows = rows.iter().copied().collect();
+            catalog.rows_above(&rows, || true).unwrap().iter().collect::<Vec<_>>()
+        };
+        assert_eq!(above(&[4]), [4, 8, 9, 20, 30]);
+        assert_eq!(above(&[1, 5]), [1, 5, 9, 40]);
+        assert!(above(&[]).is_empty());
     }
 
     #[test]

@@ -62,6 +62,15 @@ impl Catalog {
         Ok(())
     }
 
+    /// Forgets when a pack was read.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; to be called inside the transaction that forgets the pack.
+    pub(in crate::catalog) fn forget_scrub(&self, pack: u32) -> Result<(), CatalogError> {
+        self.connection.prepare_cached("DELETE FROM scrubs WHERE pack = ?1")?.execute([pack])?;
+        Ok(())
+    }
+
     /// Every pack that is an object, with when it was read; one that scrubbing has not met yet is as old as `now_ns`.
     ///
     /// # Errors
@@ -105,5 +114,38 @@ impl Catalog {
     /// [`CatalogError`].
     pub fn set_objects_scrubbed(&self, now_ns: i64) -> Result<(), CatalogError> {
         self.set_meta("objects_scrubbed_at_ns", now_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::id::PackId;
+    use common::pack::PackKind;
+
+    use super::*;
+    use crate::catalog::packs::PackFacts;
+
+    #[test]
+    fn a_pack_in_the_row_of_one_that_went_was_never_read() {
+        let root = tempfile::tempdir().unwrap();
+        let catalog = Catalog::create(&root.path().join("catalog.db")).unwrap();
+        let pack = |name| PackFacts {
+            row: 5,
+            name: Some(PackId::new([name; 32])),
+            kind: PackKind::Data,
+            state: PackState::Published,
+            salt: [0; 16],
+            bytes: 10,
+            session: 1,
+            emptied_at_ns: 0,
+        };
+        catalog.store_pack(&pack(1)).unwrap();
+        catalog.meet_packs(1).unwrap();
+        catalog.set_pack_verified(5, 2).unwrap();
+        catalog.forget_emptied(5).unwrap();
+        assert_eq!(catalog.next_pack_row().unwrap(), 1);
+        catalog.store_pack(&pack(2)).unwrap();
+        let ages = catalog.pack_ages(9).unwrap();
+        assert_eq!((ages[0].since_ns, ages[0].verified_at_ns), (9, 0));
     }
 }

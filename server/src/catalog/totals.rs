@@ -19,16 +19,16 @@ pub struct PackTotals {
     pub bytes: u64,
     /// Bytes that are still staging files.
     pub staging_bytes: u64,
-    /// Packs of which something is known to be damaged or gone.
+    /// Packs of which something is known to be damaged or gone, and small objects that are.
     pub damaged: u64,
 }
 
 /// What a source has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SourceTotals {
-    /// Snapshots.
+    /// Snapshots that are kept.
     pub snapshots: u64,
-    /// When the first was received, in nanoseconds since 1970.
+    /// When the first of them was received, in nanoseconds since 1970.
     pub oldest_at_ns: i64,
     /// When the newest complete one was received; none if there is none.
     pub complete_at_ns: Option<i64>,
@@ -51,6 +51,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`].
     pub fn pack_totals(&self) -> Result<PackTotals, CatalogError> {
+        let small = self.damaged_object_count()?;
         let mut statement = self.connection.prepare_cached(
             "SELECT coalesce(sum(state IN (1, 2, 3)), 0), coalesce(sum(iif(state IN (1, 2, 3), bytes, 0)), 0),
                     coalesce(sum(iif(state = 0, bytes, 0)), 0), coalesce(sum(state IN (2, 3, 4)), 0) FROM packs",
@@ -60,7 +61,7 @@ impl Catalog {
                 packs: count(row.get(0)?),
                 bytes: count(row.get(1)?),
                 staging_bytes: count(row.get(2)?),
-                damaged: count(row.get(3)?),
+                damaged: count(row.get(3)?) + small,
             })
         })?)
     }
@@ -74,14 +75,14 @@ impl Catalog {
         Ok(count(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
     }
 
-    /// What each source has that ever had a snapshot.
+    /// What each source has that has a snapshot.
     ///
     /// # Errors
     /// [`CatalogError`].
     pub fn source_totals(&self) -> Result<BTreeMap<SourceId, SourceTotals>, CatalogError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT source, count(*), min(received_at_ns), max(iif(state = ?1, received_at_ns, NULL)), max(verified_at_ns)
-             FROM snapshots GROUP BY source",
+             FROM snapshots WHERE expired_at_ns = 0 GROUP BY source",
         )?;
         let rows = statement.query_map([i32::from(SnapshotState::Complete)], |row| {
             let totals = SourceTotals {

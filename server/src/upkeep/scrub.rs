@@ -17,6 +17,7 @@ use common::pack::PackNamer;
 use common::snapshot::StoredSnapshot;
 use common::stored::{Tombstone, decode_strict};
 use roaring::RoaringBitmap;
+use rustix::io::Errno;
 
 use crate::catalog::chunks::ChunkState;
 use crate::catalog::error::CatalogError;
@@ -129,6 +130,23 @@ enum Hashed {
     Stopped,
 }
 
+/// A pack that is not as it was stored.
+enum Broken<'a> {
+    /// There is no such object.
+    Missing,
+    /// It cannot even be opened.
+    Unreadable,
+    /// Some of it may be good.
+    Damaged(&'a File),
+}
+
+/// True for an error that says nothing of the object: the process or the machine lacks something.
+fn is_of_the_process(error: &StoreError) -> bool {
+    let StoreError::Failed { source, .. } = error else { return false };
+    let lacking = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(Errno::raw_os_error);
+    source.raw_os_error().is_some_and(|code| lacking.contains(&code))
+}
+
 struct Scrub<'a> {
     open: &'a Subscription,
     now_ns: i64,
@@ -148,13 +166,17 @@ impl Scrub<'_> {
         let file = match objects.file(subscription, &object) {
             Ok(file) => file,
             Err(StoreError::NotFound(_)) if self.is_gone(pack)? => return Ok(true),
-            Err(StoreError::NotFound(_)) => return self.quarantine(pack, &name, None).map(|()| true),
-            Err(error) => return Err(error.into()),
+            Err(StoreError::NotFound(_)) => return self.quarantine(pack, &name, Broken::Missing).map(|()| true),
+            Err(error) if is_of_the_process(&error) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, pack = %name, "a pack cannot be opened");
+                return self.quarantine(pack, &name, Broken::Unreadable).map(|()| true);
+            }
         };
         match self.name_of(&file) {
             Hashed::Stopped => return Ok(false),
             Hashed::Named(found) if found == name => self.good(pack)?,
-            Hashed::Named(_) | Hashed::Unreadable => self.quarantine(pack, &name, Some(&file))?,
+            Hashed::Named(_) | Hashed::Unreadable => self.quarantine(pack, &name, Broken::Damaged(&file))?,
         }
         self.report.objects += 1;
         Ok(true)
@@ -203,7 +225,12 @@ impl Scrub<'_> {
         })
     }
 
-    fn quarantine(&mut self, pack: &PackFacts, name: &PackId, file: Option<&File>) -> Result<(), SessionError> {
+    fn quarantine(&mut self, pack: &PackFacts, name: &PackId, broken: Broken<'_>) -> Result<(), SessionError> {
+        let (state, file) = match broken {
+            Broken::Missing => (PackState::Lost, None),
+            Broken::Unreadable => (PackState::Quarantined, None),
+            Broken::Damaged(file) => (PackState::Quarantined, Some(file)),
+        };
         let (chunks, present) = self.open.read(|catalog| {
             let (chunks, mut present) = (catalog.chunks_of_pack(pack.row)?, RoaringBitmap::new());
             for (row, _) in &chunks {
@@ -232,10 +259,11 @@ impl Scrub<'_> {
         self.damaged_rows.extend(damaged.iter().map(|(row, _)| *row));
         damaged.retain(|(row, _)| present.contains(*row));
         let ids: Vec<ChunkId> = damaged.iter().map(|(_, id)| *id).collect();
-        tracing::error!(pack = %name, frames = ids.len(), "a pack is damaged; these frames were not known to be");
+        if !ids.is_empty() || pack.state != state {
+            tracing::error!(pack = %name, frames = ids.len(), "a pack is damaged; these frames were not known to be");
+        }
         let shared = self.open.shared();
         let facts = quarantine::store(&shared.objects, &shared.subscription, name, &ids, self.now_ns)?;
-        let state = if file.is_some() { PackState::Quarantined } else { PackState::Lost };
         let (pack, now_ns) = (pack.row, self.now_ns);
         self.open.writer().run(move |writer| {
             Ok(writer.catalog.atomically::<_, CatalogError>(|catalog| {
@@ -266,11 +294,13 @@ impl Scrub<'_> {
         let shared = self.open.shared();
         let bytes = match shared.objects.read(&shared.subscription, name, StoredSnapshot::BYTES_MAX) {
             Ok(bytes) => bytes,
-            Err(StoreError::TooLong(_) | StoreError::Failed { .. }) => {
+            // It went by the rules since it was listed, or is missed by what looks for lost ones.
+            Err(StoreError::NotFound(_)) => return Ok(()),
+            Err(error) if is_of_the_process(&error) => return Err(error.into()),
+            Err(_) => {
                 self.report.damaged.push(name.to_string());
                 return Ok(());
             }
-            Err(error) => return Err(error.into()),
         };
         self.report.objects += 1;
         self.report.bytes += bytes.len() as u64;
@@ -332,8 +362,9 @@ impl Scrub<'_> {
             let name = ObjectName::Snapshot(row.session);
             match shared.objects.bytes(&shared.subscription, &name) {
                 Ok(_) => {}
-                Err(StoreError::NotFound(_)) => self.report.damaged.push(name.to_string()),
-                Err(error) => return Err(error.into()),
+                Err(error) if is_of_the_process(&error) => return Err(error.into()),
+                Err(_) if self.report.damaged.contains(&name.to_string()) => {}
+                Err(_) => self.report.damaged.push(name.to_string()),
             }
         }
         Ok(())
@@ -344,7 +375,9 @@ impl Scrub<'_> {
         let shared = self.open.shared();
         let mut generations = Vec::new();
         for name in shared.objects.list(&shared.subscription, Folder::Keyring)? {
-            generations.push(shared.objects.read(&shared.subscription, &name, KEYRING_BYTES_MAX)?);
+            // One that cannot be read was reported with the other small objects.
+            let Ok(bytes) = shared.objects.read(&shared.subscription, &name, KEYRING_BYTES_MAX) else { return Ok(()) };
+            generations.push(bytes);
             if Keyring::verify(&generations, None).is_err() {
                 self.report.damaged.push(name.to_string());
                 return Ok(());
@@ -365,20 +398,28 @@ impl Scrub<'_> {
         self.open.writer().run(move |writer| {
             Ok(writer.catalog.atomically::<_, CatalogError>(|catalog| {
                 catalog.note_damaged_objects(&small, whole, now_ns)?;
-                catalog.set_affected_snapshots(&affected)
+                affected.map_or(Ok(()), |affected| catalog.set_affected_snapshots(&affected))
             })?)
         })?;
         Ok(self.report)
     }
 
-    /// The snapshots that reach a damaged chunk, and how many each; those that reach one of this scrub's go into the report.
-    fn affected(&mut self) -> Result<Vec<(SessionId, u64)>, SessionError> {
-        let found = &self.damaged_rows;
-        let (all, reported) = self.open.read(|catalog| {
-            let (mut all, mut reported) = (Vec::new(), Vec::new());
+    /// The snapshots that reach a damaged chunk, and how many each; those that reach one of this scrub's go into the report. None if
+    /// the caller said to stop before all were looked at.
+    fn affected(&mut self) -> Result<Option<Vec<(SessionId, u64)>>, SessionError> {
+        let (found, bytes, go_on) = (&self.damaged_rows, self.report.bytes, &mut self.go_on);
+        let (mut all, mut reported) = (Vec::new(), Vec::new());
+        let is_whole = self.open.read(|catalog| {
             let damaged = catalog.damaged_rows()? | found;
-            let snapshots = if damaged.is_empty() { Vec::new() } else { catalog.snapshots()? };
-            for snapshot in snapshots {
+            if damaged.is_empty() {
+                return Ok(true);
+            }
+            // Few are touched mostly: one scan of the nodes tells which, and only those are walked.
+            let above = catalog.rows_above(&damaged, || go_on(bytes))?;
+            for snapshot in catalog.snapshots()?.into_iter().filter(|snapshot| above.contains(snapshot.root)) {
+                if !go_on(bytes) {
+                    return Ok(false);
+                }
                 let reached = survey(catalog, snapshot.root, u64::MAX)?.chunks & &damaged;
                 if !reached.is_empty() {
                     all.push((snapshot.session, reached.len()));
@@ -387,10 +428,10 @@ impl Scrub<'_> {
                     reported.push(snapshot.session);
                 }
             }
-            Ok((all, reported))
+            Ok(go_on(bytes))
         })?;
         self.report.affected_snapshots = reported;
-        Ok(all)
+        Ok(is_whole.then_some(all))
     }
 }
 

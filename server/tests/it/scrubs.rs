@@ -114,3 +114,21 @@ fn damage_is_found_in_the_first_round_and_an_unchanged_backup_heals_it() {
     let damaged = open.read(|catalog| Ok(catalog.damaged_rows()?)).unwrap();
     assert!(damaged.is_empty(), "what was damaged is laid again");
 }
+
+#[test]
+fn a_pack_that_cannot_be_opened_is_damaged_and_the_round_goes_on() {
+    let root = tempfile::tempdir().unwrap();
+    let server = server(root.path());
+    let agent = backed_up(&server);
+    let open = server.get(&SUBSCRIPTION).unwrap();
+    // Opening it fails as a disk error does: neither "not there" nor a matter of rights.
+    let first = open.read(|catalog| Ok(catalog.packs()?)).unwrap()[0].name.unwrap().to_string();
+    let file = packs(root.path()).into_iter().find(|file| file.ends_with(&first)).unwrap();
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(&file, &file).unwrap();
+    let found = rounds(&open, NOON_NS);
+    assert_eq!((found.damaged.len(), found.affected_snapshots), (1, vec![agent.session]));
+    assert_eq!(state_at(&open, NOON_NS).unread, 0, "the other one was read, and this one does not come first for ever");
+    let counts = open.read(|catalog| Ok(catalog.pack_totals()?)).unwrap();
+    assert_eq!(counts.damaged, 1);
+}
