@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use common::id::{ScopeId, SourceId, SubscriptionId};
 use common::limits::MESSAGE_TARGET_BYTES;
-use common::snapshot::StoredSnapshot;
 use common::text::date::moment;
 use jiff::Timestamp;
 use proto::code::{ErrorCode, Failure};
@@ -29,7 +28,6 @@ use crate::grpc::transfer::chunk_ids;
 use crate::session::error::SessionError;
 use crate::session::fetch::{Fetched, Right, Unavailable};
 use crate::session::subscription::Subscription;
-use crate::store::name::ObjectName;
 use crate::subscriptions::{KnownSource, Subscriptions};
 use crate::upkeep::facts;
 use crate::usage::day;
@@ -147,7 +145,7 @@ impl Restore for RestoreService {
     async fn snapshots(&self, request: Request<v1::SnapshotsRequest>) -> Result<Response<v1::SnapshotsReply>, Status> {
         let reader = reader(&request)?;
         let request = request.into_inner();
-        self.with(reader.subscription, move |_, open| {
+        self.with(reader.subscription, move |subscriptions, open| {
             let source = optional_id("source", &request.source)?;
             let limit = if request.limit == 0 { SNAPSHOTS_MAX } else { request.limit.min(SNAPSHOTS_MAX) };
             let until_ns = if request.until_ns == 0 { i64::MAX } else { request.until_ns };
@@ -157,7 +155,7 @@ impl Restore for RestoreService {
                 rows.retain(|row| scope.is_none_or(|scope| scope == Some(row.scope)));
                 Ok(rows)
             })?;
-            snapshots_reply(open, rows)
+            snapshots_reply(open, rows, subscriptions.settings().clock.now_ns())
         })
         .await
     }
@@ -320,13 +318,17 @@ fn suspect_days(catalog: &Catalog, source: Option<&SourceId>) -> Result<BTreeMap
     Ok(days)
 }
 
-fn snapshots_reply(open: &Subscription, rows: Vec<SnapshotFacts>) -> Result<v1::SnapshotsReply, SessionError> {
+/// What is damaged is left out: it takes no other date with it.
+fn snapshots_reply(
+    open: &Subscription,
+    rows: Vec<SnapshotFacts>,
+    now_ns: i64,
+) -> Result<v1::SnapshotsReply, SessionError> {
     let (known, lines) = open.read(|catalog| Ok((facts::known(catalog)?, catalog.days(None, None)?)))?;
     let days: BTreeMap<String, Day> = lines.iter().map(|line| (line.day.to_string(), day(line))).collect();
     let (mut snapshots, mut bytes) = (Vec::new(), 0);
     for row in rows {
-        let name = ObjectName::Snapshot(row.session);
-        let object = open.shared().objects.read(&open.shared().subscription, &name, StoredSnapshot::BYTES_MAX)?;
+        let Some(object) = open.snapshot_object(&row, now_ns)? else { continue };
         if bytes > 0 && bytes + object.len() > SNAPSHOT_REPLY_BYTES {
             break;
         }

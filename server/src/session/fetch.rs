@@ -10,9 +10,11 @@ use std::fs::File;
 
 use bytes::Bytes;
 use common::id::{ChunkId, PackId, ScopeId, SessionId};
+use common::snapshot::StoredSnapshot;
 
 use crate::catalog::chunks::{ChunkState, Location};
 use crate::catalog::packs::PackState;
+use crate::catalog::snapshots::SnapshotFacts;
 use crate::session::error::SessionError;
 use crate::session::subscription::Subscription;
 use crate::store::error::StoreError;
@@ -182,6 +184,38 @@ impl Subscription {
             }
             Ok(())
         })
+    }
+
+    /// Reads a snapshot's object; none if it is not there as it was stored, which is logged and is an alarm until a scrub finds it
+    /// well: one damaged date takes no other with it (P7).
+    ///
+    /// # Errors
+    /// [`SessionError::Catalog`].
+    pub fn snapshot_object(&self, row: &SnapshotFacts, now_ns: i64) -> Result<Option<Vec<u8>>, SessionError> {
+        let (shared, name) = (self.shared(), ObjectName::Snapshot(row.session));
+        let read = shared.objects.read(&shared.subscription, &name, StoredSnapshot::BYTES_MAX);
+        match read {
+            Ok(bytes) if *blake3::hash(&bytes).as_bytes() == row.digest => return Ok(Some(bytes)),
+            // It left the history since it was listed.
+            Err(StoreError::NotFound(_))
+                if self
+                    .read(|catalog| Ok(catalog.snapshot(&row.session)?))?
+                    .is_none_or(|row| row.expired_at_ns != 0) =>
+            {
+                return Ok(None);
+            }
+            Ok(_) => tracing::error!(subscription = %shared.subscription, object = %name, "a snapshot is damaged"),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, subscription = %shared.subscription, object = %name, "a snapshot is not readable");
+            }
+        }
+        let name = name.to_string();
+        self.writer().run(move |writer| {
+            let noted = writer.catalog.atomically(|catalog| catalog.suspect_object(&name, now_ns));
+            noted.map_err(|error| writer.catalog_failed(error))
+        })?;
+        Ok(None)
     }
 
     /// The id and the envelope of a session, by row.

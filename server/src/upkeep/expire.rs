@@ -53,13 +53,17 @@ pub fn expire(open: &Subscription, pass: &Pass<'_>, token: &Token) -> Result<Cou
         .collect();
     check_announced(open, pass, &going, total)?;
     pass.set_snapshots(going.len());
+    let (mut expired, mut damaged) = (0, 0);
     for (done, session) in going.iter().enumerate() {
         token.go_on()?;
         token.report(Progress { done: done as u64, total: going.len() as u64, unit: "snapshots" });
-        expire_one(open, pass, session)?;
+        match expire_one(open, pass, session)? {
+            true => expired += 1,
+            false => damaged += 1,
+        }
     }
     announce(open, pass.guards(), (terms, pass.now()), &frozen)?;
-    Ok(vec![("expired", going.len() as u64), ("kept", (total - going.len()) as u64)])
+    Ok(vec![("expired", expired), ("kept", total as u64 - expired), ("damaged", damaged)])
 }
 
 /// G3, and what two persons agreed on.
@@ -75,20 +79,25 @@ fn check_announced(open: &Subscription, pass: &Pass<'_>, going: &[SessionId], to
     guards.note_count(open, counted, pass.now())
 }
 
-fn expire_one(open: &Subscription, pass: &Pass<'_>, session: &SessionId) -> Result<(), JobError> {
+/// Lets a snapshot go; false if its object is damaged, which then stays and stands in nobody's way.
+fn expire_one(open: &Subscription, pass: &Pass<'_>, session: &SessionId) -> Result<bool, JobError> {
     let (session, now_ns) = (*session, pass.now_ns());
     let shared = open.shared();
     // Nobody protects a snapshot between the guards' answer and its end.
     let _alone = shared.removal.lock();
     pass.check_snapshot(&session)?;
     let row = open.read(|catalog| Ok(catalog.snapshot(&session)?))?.ok_or(SessionError::Unknown)?;
+    // No tombstone can be made of what cannot be read.
+    if open.snapshot_object(&row, now_ns)?.is_none() {
+        return Ok(false);
+    }
     bury(&shared.objects, &shared.subscription, &row, now_ns)?;
     pass.remove_snapshot(&session)?;
     open.writer().run(move |writer| {
         let set = writer.catalog.atomically(|catalog| catalog.set_expired(&session, now_ns));
         set.map_err(|error| writer.catalog_failed(error))
     })?;
-    Ok(())
+    Ok(true)
 }
 
 /// What becomes of each snapshot at `now`.

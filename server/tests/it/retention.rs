@@ -408,3 +408,26 @@ fn a_site_without_a_history_of_its_own_starts_empty() {
     site.night();
     assert!(site.control.pruning_stops().unwrap().is_empty());
 }
+
+#[test]
+fn a_damaged_snapshot_that_is_due_stays_and_the_others_go() {
+    let root = tempfile::tempdir().unwrap();
+    let site = Site::new(root.path(), 1);
+    let agents = daily(&site, 5);
+    let file = root.path().join(format!("store/subscriptions/{SUBSCRIPTION}/snapshots/{}", agents[0].session));
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[9] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let counts = site.expire().unwrap();
+    assert_eq!((Site::count(&counts, "expired"), Site::count(&counts, "damaged")), (1, 1));
+    assert_eq!(site.sessions().len(), 4);
+    let totals = site.open.read(|catalog| Ok(catalog.pack_totals()?)).unwrap();
+    assert_eq!(totals.damaged, 1, "it is an alarm");
+    // The others are still there for whoever asks for the list.
+    let rows = site.open.read(|catalog| Ok(catalog.snapshots()?)).unwrap();
+    let objects: Vec<bool> =
+        rows.iter().map(|row| site.open.snapshot_object(row, site.now_ns()).unwrap().is_some()).collect();
+    assert_eq!(objects, [false, true, true, true]);
+    let kept = site.open.read(|catalog| Ok(catalog.source_totals()?)).unwrap();
+    assert_eq!(kept[&crate::engine::SOURCE].snapshots, 4, "what left the history is not kept");
+}
