@@ -4,6 +4,8 @@
 //!
 //! Invariant: a stop stays until an operator lifts it, whatever restarts meanwhile.
 
+use std::collections::BTreeSet;
+
 use common::id::{SessionId, SubscriptionId};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
@@ -207,21 +209,29 @@ impl Control {
         })
     }
 
-    /// Stores what goes, in place of the last preview.
+    /// Adds to what is announced to go, and forgets what is said of snapshots that are not `alive` any more.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn store_pruning_preview(
+    pub fn add_pruning_preview(
         &self,
         subscription: &SubscriptionId,
         announced: &[(SessionId, i64)],
+        alive: &BTreeSet<SessionId>,
     ) -> Result<(), ControlError> {
         self.write(|transaction| {
             let key = subscription.as_bytes();
-            transaction.execute("DELETE FROM pruning_preview WHERE subscription = ?1", [key])?;
-            let mut statement = transaction.prepare_cached("INSERT INTO pruning_preview VALUES (?1, ?2, ?3)")?;
+            let mut known =
+                transaction.prepare_cached("SELECT session FROM pruning_preview WHERE subscription = ?1")?;
+            let known: Vec<[u8; 16]> = known.query_map([key], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let mut forget =
+                transaction.prepare_cached("DELETE FROM pruning_preview WHERE subscription = ?1 AND session = ?2")?;
+            for session in known.iter().filter(|session| !alive.contains(&SessionId::new(**session))) {
+                forget.execute(params![key, session])?;
+            }
+            let mut add = transaction.prepare_cached("INSERT OR REPLACE INTO pruning_preview VALUES (?1, ?2, ?3)")?;
             for (session, goes_at_ns) in announced {
-                statement.execute(params![key, session.as_bytes(), goes_at_ns])?;
+                add.execute(params![key, session.as_bytes(), goes_at_ns])?;
             }
             Ok(())
         })

@@ -179,7 +179,7 @@ impl Subscription {
         tracing::error!(subscription = %self.shared().subscription, pack = row, "a pack does not read back as written");
         self.writer().run(move |writer| {
             let known = writer.catalog.pack(row)?;
-            if known.is_some_and(|known| known.state == PackState::Published) {
+            if known.is_some_and(|known| matches!(known.state, PackState::Published | PackState::Quarantined)) {
                 writer.catalog.set_pack_state(row, PackState::Suspect)?;
             }
             Ok(())

@@ -105,7 +105,7 @@ pub fn compact(open: &Subscription, pass: &Pass<'_>, token: &Token) -> Result<Co
         token.report(Progress { done: done as u64, total: groups.len() as u64, unit: "packs" });
         pass.check()?;
         let sources: Vec<PackFacts> = packs.iter().filter(|pack| group.contains(&pack.row)).cloned().collect();
-        if let Some(bytes) = rewrite(open, &sources, pass.now_ns())? {
+        if let Some(bytes) = rewrite(open, &sources, (Wanted::All, pass.now_ns()))? {
             written += 1;
             copied_bytes += bytes;
         }
@@ -153,19 +153,32 @@ struct Moved {
     to: u32,
 }
 
-/// Copies what is used of some packs of one kind into one, and lets the catalog point to it; its length. Nothing happens if a
-/// frame does not read back well: the pack is then the next to be scrubbed.
+/// Which frames of a pack are to be copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// All that are used, or none.
+    All,
+    /// Those that are not known to be damaged and read back well.
+    Good,
+}
+
+/// Copies what is used of some packs of one kind into one, and lets the catalog point to it; its length. A pack of which a frame
+/// does not read back well is the next to be scrubbed; if all frames are wanted, nothing happens then.
 ///
 /// # Errors
 /// [`SessionError`].
-pub fn rewrite(open: &Subscription, sources: &[PackFacts], now_ns: i64) -> Result<Option<u64>, SessionError> {
+pub fn rewrite(
+    open: &Subscription,
+    sources: &[PackFacts],
+    (wanted, now_ns): (Wanted, i64),
+) -> Result<Option<u64>, SessionError> {
     let Some(kind) = sources.first().map(|pack| pack.kind) else { return Ok(None) };
     let shared = open.shared();
     let (row, salt) = shared.intake.lock().reserve_pack();
     let path = staging_path(&shared.staging, row);
     let header = PackHeader { kind, subscription: shared.subscription, salt };
     let mut target = OpenPack::create(&path, &header)?;
-    let copied = copy(open, sources, &mut target).and_then(|moved| match moved {
+    let copied = copy(open, sources, wanted, &mut target).and_then(|moved| match moved {
         Some((moved, sessions)) if !moved.is_empty() => Ok(Some((moved, finish(open, &mut target, &sessions)?))),
         _ => Ok(None),
     });
@@ -191,14 +204,24 @@ pub fn rewrite(open: &Subscription, sources: &[PackFacts], now_ns: i64) -> Resul
 
 type Copied = (Vec<Moved>, Vec<u32>);
 
-fn copy(open: &Subscription, sources: &[PackFacts], target: &mut OpenPack) -> Result<Option<Copied>, SessionError> {
+fn copy(
+    open: &Subscription,
+    sources: &[PackFacts],
+    wanted: Wanted,
+    target: &mut OpenPack,
+) -> Result<Option<Copied>, SessionError> {
     let (mut moved, mut sessions) = (Vec::new(), Vec::new());
     for source in sources {
         let Some(name) = source.name else { return Ok(None) };
-        let (entries, of_pack) = open.read(|catalog| {
-            Ok(catalog
-                .at_once(|c| Ok::<_, CatalogError>((c.chunks_of_pack(source.row)?, c.sessions_of_pack(source.row)?)))?)
+        let (mut entries, of_pack, damaged) = open.read(|catalog| {
+            Ok(catalog.at_once(|c| {
+                let (entries, sessions) = (c.chunks_of_pack(source.row)?, c.sessions_of_pack(source.row)?);
+                Ok::<_, CatalogError>((entries, sessions, c.damaged_rows()?))
+            })?)
         })?;
+        if wanted == Wanted::Good {
+            entries.retain(|(row, _)| !damaged.contains(*row));
+        }
         sessions.extend(of_pack);
         let file = open.shared().objects.file(&open.shared().subscription, &ObjectName::Pack(name))?;
         let range = |(_, entry): &(u32, PackEntry)| FrameRange {
@@ -212,7 +235,10 @@ fn copy(open: &Subscription, sources: &[PackFacts], target: &mut OpenPack) -> Re
             for ((chunk, entry), frame) in entries[run].iter().zip(frames) {
                 let Some(frame) = frame else {
                     open.suspect_pack(source.row)?;
-                    return Ok(None);
+                    if wanted == Wanted::All {
+                        return Ok(None);
+                    }
+                    continue;
                 };
                 let to = target.append(&frame, *entry)?.offset;
                 moved.push(Moved { row: *chunk, from: (source.row, entry.offset), to });

@@ -8,7 +8,7 @@
 //!
 //! Invariant: I2, I5. Invariant: age is counted by receipt time and by the clock of the guards, never by an agent's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::id::{SessionId, SourceId};
 use common::stored::SnapshotState;
@@ -20,7 +20,7 @@ use crate::contract::retention::{Candidate, Fate, History, Outlook, Suspension, 
 use crate::session::error::SessionError;
 use crate::session::subscription::Subscription;
 use crate::store::name::ObjectName;
-use crate::upkeep::facts::Frozen;
+use crate::upkeep::facts::{self, Frozen};
 use crate::upkeep::guard::Guards;
 use crate::upkeep::jobs::{Counts, JobError};
 use crate::upkeep::remove::Pass;
@@ -128,20 +128,60 @@ pub fn outlook(
     Ok(sources.map(|(source, all)| (source, plan_outlook(&all, (history, pauses), now, ahead))).collect())
 }
 
-/// Stores what goes within the next days, for G3.
+/// Adds what goes within the next days to what was announced, for G3; how many. What is due at this very moment and was not
+/// announced while it was still to come is not announced by this: a clock that jumped would announce everything.
 fn announce(
     open: &Subscription,
     guards: &Guards,
     terms: ((&History, &[Suspension]), Timestamp),
     frozen: &Frozen,
-) -> Result<(), JobError> {
+) -> Result<u64, JobError> {
     let outlook = outlook(open, terms, frozen, (DAY, ANNOUNCED_DAYS))?;
-    let announced = outlook.values().flatten().filter_map(|snapshot| {
-        let goes_at_ns = i64::try_from(snapshot.goes_at?.as_nanosecond()).ok()?;
-        Some((snapshot.session, goes_at_ns))
-    });
-    let announced: Vec<(SessionId, i64)> = announced.collect();
-    Ok(guards.control().store_pruning_preview(&open.shared().subscription, &announced)?)
+    let all: Vec<&Outlook> = outlook.values().flatten().collect();
+    let coming = all.iter().filter(|snapshot| snapshot.fate != Fate::Expire);
+    let announced: Vec<(SessionId, i64)> = coming
+        .filter_map(|snapshot| Some((snapshot.session, i64::try_from(snapshot.goes_at?.as_nanosecond()).ok()?)))
+        .collect();
+    let alive: BTreeSet<SessionId> = all.iter().map(|snapshot| snapshot.session).collect();
+    guards.control().add_pruning_preview(&open.shared().subscription, &announced, &alive)?;
+    Ok(announced.len() as u64)
+}
+
+/// Announces what goes within the next days, whether or not anything may go at present: a hold, a suspension or a pause that ends
+/// must not find more due than was ever announced.
+///
+/// # Errors
+/// [`JobError`].
+pub fn announce_coming(open: &Subscription, guards: &Guards, now: Timestamp) -> Result<u64, JobError> {
+    let shared = open.shared();
+    let history = guards.pruned_by(&shared.subscription, now)?;
+    let pauses = guards.terms(&shared.subscription)?.pauses();
+    let frozen = open.read(|catalog| facts::frozen(&shared.objects, &shared.subscription, catalog))?;
+    announce(open, guards, ((&history, &pauses), now), &frozen)
+}
+
+/// Announces what a shorter history, that two persons agreed on, lets go at once.
+///
+/// # Errors
+/// [`JobError`].
+pub fn announce_shortened(
+    open: &Subscription,
+    guards: &Guards,
+    (before, after): (&History, &History),
+    (frozen, now): (&Frozen, Timestamp),
+) -> Result<(), JobError> {
+    let pauses = guards.terms(&open.shared().subscription)?.pauses();
+    let old = fates(open, (before, &pauses), frozen, now)?;
+    let new = fates(open, (after, &pauses), frozen, now)?;
+    let going = |fates: &Fates| -> BTreeSet<SessionId> {
+        let all = fates.values().flatten();
+        all.filter(|(_, fate)| *fate == Fate::Expire).map(|(session, _)| *session).collect()
+    };
+    let now_ns = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX);
+    let announced: Vec<(SessionId, i64)> =
+        going(&new).difference(&going(&old)).map(|session| (*session, now_ns)).collect();
+    let alive = new.values().flatten().map(|(session, _)| *session).collect();
+    Ok(guards.control().add_pruning_preview(&open.shared().subscription, &announced, &alive)?)
 }
 
 fn candidates(open: &Subscription, frozen: &Frozen) -> Result<BTreeMap<SourceId, Vec<Candidate>>, SessionError> {

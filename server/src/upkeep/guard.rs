@@ -23,6 +23,7 @@ use crate::session::error::SessionError;
 use crate::session::subscription::Subscription;
 use crate::store::name::{Folder, ObjectName};
 use crate::subscriptions::Subscriptions;
+use crate::upkeep::expire::announce_shortened;
 use crate::upkeep::facts::{Frozen, frozen, known};
 use crate::upkeep::jobs::JobError;
 use crate::upkeep::remove::Pass;
@@ -163,9 +164,14 @@ impl Guards {
         let now = self.tick(wall)?;
         let mut pruning = self.control.pruning(&id)?;
         self.check_runs(open, &mut pruning, wall)?;
-        self.frozen(open, now)?;
+        let frozen = self.frozen(open, now)?;
         check_store(open)?;
-        let history = self.history(&id, &mut pruning, now)?;
+        let (history, agreed) = self.history(&id, &pruning, now)?;
+        if let (Some(number), Some(before)) = (agreed, &pruning.history) {
+            // What two persons agreed to let go was told to the customer: it is announced, before the request is used up.
+            announce_shortened(open, self, (before, &history), (&frozen, now))?;
+            pruning.shortened_by = number;
+        }
         pruning.runs += 1;
         pruning.history = Some(history.clone());
         // The control store first: a crash in between leaves it one ahead, which is known to be harmless.
@@ -243,11 +249,17 @@ impl Guards {
         Ok(true)
     }
 
-    /// The history to prune by: one that is shorter than that of the last run only if two persons agreed on it since then.
-    fn history(&self, id: &SubscriptionId, pruning: &mut Pruning, now: Timestamp) -> Result<History, JobError> {
+    /// The history to prune by: one that is shorter than that of the last run only if two persons agreed on it since then; the
+    /// number of their request comes with it.
+    fn history(
+        &self,
+        id: &SubscriptionId,
+        pruning: &Pruning,
+        now: Timestamp,
+    ) -> Result<(History, Option<i64>), JobError> {
         let wanted = self.terms(id)?.history;
-        let Some(before) = pruning.history.clone().filter(|before| is_shorter(&wanted, before)) else {
-            return Ok(wanted);
+        let Some(before) = pruning.history.as_ref().filter(|before| is_shorter(&wanted, before)) else {
+            return Ok((wanted, None));
         };
         let agreed = |approval: &Approval| {
             approval.kind == ApprovalKind::ShortenHistory
@@ -256,12 +268,21 @@ impl Guards {
                 && approval.check(now).is_ok()
         };
         match self.control.approvals(Some(id))?.into_iter().find(agreed) {
-            Some(approval) => {
-                pruning.shortened_by = approval.number;
-                Ok(wanted)
-            }
-            None => Ok(before),
+            Some(approval) => Ok((wanted, Some(approval.number))),
+            None => Ok((before.clone(), None)),
         }
+    }
+
+    /// The history that the next run prunes by, unless a shorter one is agreed on until then.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub fn pruned_by(&self, id: &SubscriptionId, now: Timestamp) -> Result<History, JobError> {
+        let pruning = self.control.pruning(id)?;
+        Ok(match self.history(id, &pruning, now)? {
+            (history, Some(_)) => pruning.history.unwrap_or(history),
+            (history, None) => history,
+        })
     }
 
     /// The terms of a subscription.

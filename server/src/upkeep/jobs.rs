@@ -36,12 +36,16 @@ pub enum JobKind {
     Judge,
     /// Copies of the control store.
     ControlCopy,
+    /// What is to leave the histories is announced.
+    Announce,
     /// Snapshots that left the history.
     Expire,
     /// What nothing reaches moves to trash.
     Mark,
     /// Trash whose grace is over goes.
     Purge,
+    /// Good frames of damaged packs are copied.
+    Repair,
     /// Packs are rewritten and merged.
     Compact,
     /// Every stored byte is read again.
@@ -52,14 +56,16 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every job.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Checkpoint,
         Self::Amend,
         Self::Judge,
         Self::ControlCopy,
+        Self::Announce,
         Self::Expire,
         Self::Mark,
         Self::Purge,
+        Self::Repair,
         Self::Compact,
         Self::Scrub,
         Self::Recount,
@@ -72,9 +78,11 @@ impl JobKind {
             Self::Amend => "amend",
             Self::Judge => "judge",
             Self::ControlCopy => "control-copy",
+            Self::Announce => "announce",
             Self::Expire => "expire",
             Self::Mark => "mark",
             Self::Purge => "purge",
+            Self::Repair => "repair",
             Self::Compact => "compact",
             Self::Scrub => "scrub",
             Self::Recount => "recount",

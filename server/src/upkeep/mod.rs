@@ -18,6 +18,7 @@ pub mod rebuild;
 pub mod records;
 pub mod recount;
 pub mod remove;
+pub mod repair;
 pub mod scrub;
 pub mod scrub_round;
 pub mod token;

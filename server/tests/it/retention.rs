@@ -10,6 +10,7 @@ use server::contract::service::{SuspensionReason, Window};
 use server::control::amendments::NewAmendment;
 use server::control::approvals::ApprovalKind;
 use server::store::name::{Folder, ObjectName};
+use server::upkeep::expire::announce_coming;
 use server::upkeep::facts::{self, NewProtection};
 use server::upkeep::jobs::JobError;
 use server::upkeep::recount::recount;
@@ -430,4 +431,34 @@ fn a_damaged_snapshot_that_is_due_stays_and_the_others_go() {
     assert_eq!(objects, [false, true, true, true]);
     let kept = site.open.read(|catalog| Ok(catalog.source_totals()?)).unwrap();
     assert_eq!(kept[&crate::engine::SOURCE].snapshots, 4, "what left the history is not kept");
+}
+
+#[test]
+fn a_shorter_history_that_two_persons_agreed_on_needs_nobody_else() {
+    let root = tempfile::tempdir().unwrap();
+    let site = Site::new(root.path(), 90);
+    daily(&site, 93);
+    assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 1);
+    site.change_terms(|terms| terms.history.days = 30);
+    agreed(&site, ApprovalKind::ShortenHistory);
+    // Whichever job is the first to come uses the request up.
+    site.purge().unwrap();
+    site.pass_days(1);
+    assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 61);
+    assert_eq!(site.sessions().len(), 31, "thirty days and the edge of the window");
+    assert!(site.control.pruning_stops().unwrap().is_empty());
+}
+
+#[test]
+fn a_pause_or_hold_longer_than_the_announcement_ends_without_two_persons() {
+    let root = tempfile::tempdir().unwrap();
+    let site = Site::new(root.path(), 10);
+    daily(&site, 12);
+    site.expire().unwrap();
+    for day in 1..=30 {
+        site.pass_days(1);
+        site.back_up(100 + day, &[format!("later {day}").as_bytes()]);
+        assert!(announce_coming(&site.open, &site.guards, site.now()).unwrap() > 0);
+    }
+    assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 30);
 }
