@@ -7,11 +7,14 @@ use server::session::memory::Memory;
 use server::session::subscription::Subscription;
 use server::subscriptions::Subscriptions;
 use server::upkeep::jobs::JobError;
-use server::upkeep::scrub::Scrubbed;
+use server::upkeep::recount::recount;
+use server::upkeep::repair::repair;
+use server::upkeep::scrub::{Scrubbed, scrub};
 use server::upkeep::scrub_round::{Pace, ScrubState, round, state};
 use server::upkeep::token::Token;
 
 use crate::engine::{Agent, DAY_NS, NOON_NS, SUBSCRIPTION, files, server};
+use crate::site::Site;
 
 const AT_ONCE: Pace = Pace { bytes_per_second: 0 };
 
@@ -28,8 +31,11 @@ fn packs(root: &Path) -> Vec<PathBuf> {
 }
 
 fn damage(file: &Path) {
+    damage_at(file, usize::try_from(fs::metadata(file).unwrap().len()).unwrap() / 4);
+}
+
+fn damage_at(file: &Path, at: usize) {
     let mut bytes = fs::read(file).unwrap();
-    let at = bytes.len() / 4;
     bytes[at] ^= 1;
     fs::write(file, bytes).unwrap();
 }
@@ -131,4 +137,49 @@ fn a_pack_that_cannot_be_opened_is_damaged_and_the_round_goes_on() {
     assert_eq!(state_at(&open, NOON_NS).unread, 0, "the other one was read, and this one does not come first for ever");
     let counts = open.read(|catalog| Ok(catalog.pack_totals()?)).unwrap();
     assert_eq!(counts.damaged, 1);
+}
+
+#[test]
+fn a_damaged_pack_is_salvaged_healed_by_the_next_backup_and_goes() {
+    let root = tempfile::tempdir().unwrap();
+    let site = Site::new(root.path(), 30);
+    let contents: [&[u8]; 3] = [&[1; 30_000], &[2; 30_000], &[3; 30_000]];
+    let mut first = site.back_up(1, &contents);
+    let ids: Vec<_> = contents.iter().map(|content| first.data(content).id).collect();
+    let location = site.open.read(|catalog| Ok(catalog.location(1, &ids[0])?)).unwrap().unwrap();
+    let name = location.name.unwrap().to_string();
+    let file = packs(root.path()).into_iter().find(|file| file.ends_with(&name)).unwrap();
+    damage_at(&file, usize::try_from(location.range.offset).unwrap() + 500);
+    let found = rounds(&site.open, site.now_ns());
+    assert_eq!((&found.damaged_chunks[..], &found.affected_snapshots[..]), (&ids[..1], &[first.session][..]));
+
+    let counts = repair(&site.open, site.now_ns(), &Token::default()).unwrap();
+    assert_eq!((Site::count(&counts, "written"), Site::count(&counts, "damaged_chunks")), (1, 1));
+    assert_eq!(
+        Site::count(&repair(&site.open, site.now_ns(), &Token::default()).unwrap(), "written"),
+        0,
+        "once is enough"
+    );
+    let stays_good = |pack: &Path| {
+        damage(pack);
+        let readable = site.readable(&first.who.scope, &ids[1..]);
+        damage(pack);
+        readable
+    };
+    assert_eq!(stays_good(&file), 2, "nothing good depends on the damaged pack any more");
+    assert!(
+        site.purge().is_ok() && file.exists(),
+        "what is damaged may read well again: its pack stays until it is healed"
+    );
+
+    site.pass_days(1);
+    site.back_up(2, &contents);
+    assert!(site.open.read(|catalog| Ok(catalog.damaged_rows()?)).unwrap().is_empty());
+    site.purge().unwrap();
+    site.jump(3_600_000_000_000);
+    site.purge().unwrap();
+    assert!(!file.exists());
+    assert!(scrub(&site.open, site.now_ns(), |_| true).unwrap().is_clean());
+    assert_eq!(site.readable(&first.who.scope, &ids), 3, "both snapshots reach these");
+    assert!(site.open.read(recount).unwrap().is_empty());
 }
