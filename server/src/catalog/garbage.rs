@@ -156,7 +156,7 @@ impl Catalog {
     /// [`CatalogError`].
     pub fn packs_without_chunks(&self) -> Result<Vec<u32>, CatalogError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT row FROM packs WHERE emptied_at_ns = 0 AND state NOT IN (0, 5)
+            "SELECT row FROM packs WHERE emptied_at_ns = 0 AND state NOT IN (0, 5, 6)
              AND NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.pack = packs.row)",
         )?;
         let rows = statement.query_map([], |row| row.get(0))?;
@@ -169,7 +169,7 @@ impl Catalog {
     /// [`CatalogError`].
     pub fn note_emptied(&self, pack: u32, at_ns: i64) -> Result<(), CatalogError> {
         let mut statement = self.connection.prepare_cached(
-            "UPDATE packs SET emptied_at_ns = ?2 WHERE row = ?1 AND emptied_at_ns = 0
+            "UPDATE packs SET emptied_at_ns = ?2 WHERE row = ?1 AND emptied_at_ns = 0 AND state <> 6
              AND NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.pack = ?1)",
         )?;
         statement.execute((pack, at_ns))?;

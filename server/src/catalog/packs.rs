@@ -23,6 +23,8 @@ pub enum PackState {
     Quarantined,
     /// An object that is gone.
     Lost,
+    /// An object of which a rebuild could not read everything: what it holds beyond its rows is not known, so it never goes.
+    Unread,
     /// An object of compaction that may not be there yet; no chunk points to it.
     Arriving,
 }
@@ -36,6 +38,7 @@ impl PackState {
             Self::Quarantined => 3,
             Self::Lost => 4,
             Self::Arriving => 5,
+            Self::Unread => 6,
         }
     }
 
@@ -47,6 +50,7 @@ impl PackState {
             3 => Ok(Self::Quarantined),
             4 => Ok(Self::Lost),
             5 => Ok(Self::Arriving),
+            6 => Ok(Self::Unread),
             _ => Err(CatalogError::Inconsistent("unknown state of a pack")),
         }
     }

@@ -53,8 +53,8 @@ impl Catalog {
     pub fn pack_totals(&self) -> Result<PackTotals, CatalogError> {
         let small = self.damaged_object_count()?;
         let mut statement = self.connection.prepare_cached(
-            "SELECT coalesce(sum(state IN (1, 2, 3)), 0), coalesce(sum(iif(state IN (1, 2, 3), bytes, 0)), 0),
-                    coalesce(sum(iif(state = 0, bytes, 0)), 0), coalesce(sum(state IN (2, 3, 4)), 0) FROM packs",
+            "SELECT coalesce(sum(state IN (1, 2, 3, 6)), 0), coalesce(sum(iif(state IN (1, 2, 3, 6), bytes, 0)), 0),
+                    coalesce(sum(iif(state = 0, bytes, 0)), 0), coalesce(sum(state IN (2, 3, 4, 6)), 0) FROM packs",
         )?;
         Ok(statement.query_row([], |row| {
             Ok(PackTotals {

@@ -18,6 +18,7 @@ struct Line {
     salvaged_packs: Vec<String>,
     incomplete_snapshots: Vec<String>,
     damaged_snapshots: Vec<String>,
+    damaged_tombstones: Vec<String>,
     damaged_facts: Vec<String>,
     holds: u64,
     protections: u64,
@@ -50,7 +51,8 @@ pub fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
     output.table(&head, &lines.iter().map(row).collect::<Vec<_>>())?;
     let named = lines.iter().flat_map(|line| {
         let snapshots = line.incomplete_snapshots.iter().chain(&line.damaged_snapshots);
-        line.salvaged_packs.iter().chain(snapshots).chain(&line.damaged_facts)
+        let others = line.damaged_tombstones.iter().chain(&line.damaged_facts);
+        line.salvaged_packs.iter().chain(snapshots).chain(others)
     });
     let mut whole = true;
     for name in named {
@@ -71,6 +73,7 @@ fn line(subscription: String, reference: String, rebuilt: &Rebuilt) -> Line {
         salvaged_packs: rebuilt.salvaged_packs.iter().map(|id| format!("packs/{id}")).collect(),
         incomplete_snapshots: snapshots(&rebuilt.incomplete_snapshots),
         damaged_snapshots: snapshots(&rebuilt.damaged_snapshots),
+        damaged_tombstones: rebuilt.damaged_tombstones.iter().map(|id| format!("tombstones/{id}")).collect(),
         damaged_facts: rebuilt.damaged_facts.clone(),
         holds: rebuilt.holds,
         protections: rebuilt.protections,

@@ -211,6 +211,7 @@ fn damage(catalog: &Catalog, known: &Subscription) -> Result<v1::DamageReply, Se
             PackState::Suspect => "suspect",
             PackState::Quarantined => "quarantined",
             PackState::Lost => "lost",
+            PackState::Unread => "unread",
             PackState::Staging | PackState::Published | PackState::Arriving => continue,
         };
         let chunks = catalog.chunks_of_pack(pack.row)?;

@@ -127,6 +127,8 @@ impl Recovery<'_> {
                 Some(name) if row.emptied_at_ns != 0 && !stored.contains(&name) => {
                     self.catalog.atomically(|catalog| catalog.forget_emptied(row.row))?;
                 }
+                // Not all that it holds is known: the guards ask for it, and nothing goes while it is not there.
+                Some(_) if row.state == PackState::Unread => {}
                 Some(name) if row.state != PackState::Lost && !stored.contains(&name) => self.lost(row)?,
                 // It is back: a scrub reads it before anything of it is believed.
                 Some(name) if row.state == PackState::Lost && stored.contains(&name) => {
@@ -212,8 +214,15 @@ impl Recovery<'_> {
                 continue;
             }
             // Without a tombstone it was not expired but lost, which a scrub reports.
-            if let Some(buried) = tombstone::read(objects, subscription, &row.session)? {
-                self.catalog.atomically(|catalog| catalog.set_expired(&row.session, buried.expired_at_ns))?;
+            match tombstone::read(objects, subscription, &row.session) {
+                Ok(Some(buried)) => {
+                    self.catalog.atomically(|catalog| catalog.set_expired(&row.session, buried.expired_at_ns))?;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, %subscription, session = %row.session, "a tombstone cannot be read");
+                }
             }
         }
         Ok(())
@@ -236,9 +245,19 @@ impl Recovery<'_> {
         let mut unfinished = Vec::new();
         for name in self.parts.objects.list(&self.parts.subscription, Folder::Snapshots)? {
             let ObjectName::Snapshot(session) = name else { continue };
-            if self.catalog.snapshot(&session)?.is_none() {
-                let bytes = self.parts.objects.read(&self.parts.subscription, &name, StoredSnapshot::BYTES_MAX)?;
-                unfinished.push(SnapshotObjectBytes::decode(&bytes)?);
+            if self.catalog.snapshot(&session)?.is_some() {
+                continue;
+            }
+            let bytes = self.parts.objects.read(&self.parts.subscription, &name, StoredSnapshot::BYTES_MAX);
+            let read = bytes.map_err(SessionError::from).and_then(|bytes| SnapshotObjectBytes::decode(&bytes));
+            match read {
+                Ok(object) if object.snapshot.head.session == session => unfinished.push(object),
+                // Only its own date is lost with it. Nothing is removed while it is there and has no row.
+                Ok(_) => tracing::error!(subscription = %self.parts.subscription, %session, "a snapshot is damaged"),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, subscription = %self.parts.subscription, %session, "a snapshot is damaged");
+                }
             }
         }
         unfinished.sort_unstable_by_key(|object| object.snapshot.server.received_at_ns);

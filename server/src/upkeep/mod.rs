@@ -14,6 +14,7 @@ pub mod lifts;
 pub mod mark;
 pub mod purge;
 pub mod quarantine;
+pub mod read_pack;
 pub mod rebuild;
 pub mod records;
 pub mod recount;

@@ -11,7 +11,7 @@ use common::id::{ChunkId, PackId, SubscriptionId};
 use crate::session::error::SessionError;
 use crate::store::error::StoreError;
 use crate::store::fact::{self, KnownFact, NewFact};
-use crate::store::name::FactKind;
+use crate::store::name::{FactKind, Folder};
 use crate::store::objects::Objects;
 
 /// Ids in one fact.
@@ -38,24 +38,30 @@ pub fn store(
 }
 
 /// The damaged frames of each pack.
+pub type DamagedFrames = BTreeMap<PackId, BTreeSet<ChunkId>>;
+
+/// The damaged frames of each pack, and what is said of facts that cannot be read: they are hints for a reader that checks every
+/// frame that they name, so that the loss of one loses nothing else.
 ///
 /// # Errors
-/// [`SessionError`] if a fact can't be read.
-pub fn load(
-    objects: &Objects,
-    subscription: &SubscriptionId,
-) -> Result<BTreeMap<PackId, BTreeSet<ChunkId>>, SessionError> {
-    let mut packs: BTreeMap<PackId, BTreeSet<ChunkId>> = BTreeMap::new();
-    for known in fact::load(objects, subscription, FactKind::Quarantine)? {
-        let damaged = || known.damaged();
-        let body = known.decode()?.body;
-        let (pack, ids) = body.split_at_checked(PackId::BYTES).ok_or_else(damaged)?;
-        let pack = PackId::try_from(pack).map_err(|_| damaged())?;
-        let (ids, rest) = ids.as_chunks::<{ ChunkId::BYTES }>();
-        if !rest.is_empty() {
-            return Err(damaged().into());
+/// [`SessionError`] if the facts can't be listed.
+pub fn load(objects: &Objects, subscription: &SubscriptionId) -> Result<(DamagedFrames, Vec<String>), SessionError> {
+    let mut packs = DamagedFrames::new();
+    let mut unreadable = Vec::new();
+    for name in objects.list(subscription, Folder::Facts(FactKind::Quarantine))? {
+        match fact::read(objects, subscription, &name).and_then(|known| decode(&known)) {
+            Ok((pack, ids)) => packs.entry(pack).or_default().extend(ids),
+            Err(error) => unreadable.push(error.to_string()),
         }
-        packs.entry(pack).or_default().extend(ids.iter().copied().map(ChunkId::new));
     }
-    Ok(packs)
+    Ok((packs, unreadable))
+}
+
+fn decode(known: &KnownFact) -> Result<(PackId, Vec<ChunkId>), StoreError> {
+    let damaged = || known.damaged();
+    let body = known.decode()?.body;
+    let (pack, ids) = body.split_at_checked(PackId::BYTES).ok_or_else(damaged)?;
+    let pack = PackId::try_from(pack).map_err(|_| damaged())?;
+    let (ids, rest) = ids.as_chunks::<{ ChunkId::BYTES }>();
+    if rest.is_empty() { Ok((pack, ids.iter().copied().map(ChunkId::new).collect())) } else { Err(damaged()) }
 }

@@ -2,22 +2,28 @@
 //!
 //! ```text
 //! old catalog, if it opens: staging is adopted (session::recover), then it is put away
+//!   → sessions, as packs, snapshots and tombstones describe them
 //!   → packs: directories, and the frames of nodes for their children  → snapshots in the order of reception
 //!   → tombstones of what expired → facts (holds, protections, verifications) → the new file takes the old one's place
 //! ```
 //! A session that made no snapshot is not open any more afterwards: its frames stay known. What staging held without a readable
 //! catalog is removed: which of it had been acknowledged can't be told from a torn write, and no receipt depends on it.
 //!
+//! One bad object stops nothing: it is reported and left out (P7). A pack that cannot be read as one, or of which a frame found no
+//! session, gets a row all the same, which keeps it from ever being taken for empty.
+//!
+//! What a store alone cannot tell: a snapshot object that still decodes but of which sealed bytes changed. The server has no key
+//! to them, and what compared them before, the row with the object's hash, is gone: its receipt is signed again over the bytes as
+//! they are. An agent or a person who opens it, or holds the first receipt, finds out.
+//!
 //! Invariant: no object is written or removed; the new catalog replaces the old one only when it is whole and durable.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use common::frame::{FIXED_HEADER_BYTES, FrameHeader, checksum};
 use common::id::{ChunkId, PackId, SessionId};
-use common::limits::PACK_BYTES_MAX;
-use common::pack::{self, PackEntry, PackHeader, PackKind, PackTail, TRAILER_BYTES, Trailer};
+use common::pack::{PackEntry, PackKind};
 use common::snapshot::{SnapshotHead, StoredSnapshot};
 use common::stored::{PackSession, ServerPart, SnapshotKind};
 use roaring::RoaringBitmap;
@@ -35,6 +41,7 @@ use crate::session::record::{SnapshotObjectBytes, reach_of, record_in_one};
 use crate::session::subscription::SharedParts;
 use crate::store::error::StoreError;
 use crate::store::name::{FactKind, Folder, ObjectName};
+use crate::upkeep::read_pack::{Depth, ReadPack, read_pack};
 use crate::upkeep::tombstone::Buried;
 use crate::upkeep::{facts, quarantine, tombstone};
 
@@ -50,12 +57,14 @@ pub struct Rebuilt {
     pub frames: u64,
     /// Snapshots found.
     pub snapshots: u64,
-    /// Packs whose directory can't be read; their frames were salvaged and are to be laid again.
+    /// Packs that can't be read, or whose directory can't: the frames of the latter were salvaged and are to be laid again.
     pub salvaged_packs: Vec<PackId>,
     /// Snapshots of which something is missing or damaged.
     pub incomplete_snapshots: Vec<SessionId>,
     /// Snapshot objects that can't be read.
     pub damaged_snapshots: Vec<SessionId>,
+    /// Tombstones that can't be read.
+    pub damaged_tombstones: Vec<SessionId>,
     /// Facts that can't be read: nothing is removed while there is one.
     pub damaged_facts: Vec<String>,
     /// Holds that stand.
@@ -67,20 +76,21 @@ pub struct Rebuilt {
 /// Fills an empty catalog with everything that the store holds of a subscription.
 ///
 /// # Errors
-/// [`SessionError`]; an error while listing or reading stops the rebuild.
+/// [`SessionError`]; an error while listing stops the rebuild.
 pub fn fill(parts: &SharedParts, catalog: &Catalog) -> Result<Rebuilt, SessionError> {
-    let damaged = quarantine::load(&parts.objects, &parts.subscription)?;
-    let mut rebuild = Rebuild { parts, catalog, damaged, next_row: 1, next_pack: 1, report: Rebuilt::default() };
+    let (damaged, damaged_facts) = quarantine::load(&parts.objects, &parts.subscription)?;
+    let report = Rebuilt { damaged_facts, ..Rebuilt::default() };
+    let mut rebuild = Rebuild { parts, catalog, damaged, next_row: 1, next_pack: 1, report };
     let objects = rebuild.snapshot_objects()?;
+    let buried = rebuild.tombstones(&objects)?;
+    let packs = rebuild.sessions(&objects, &buried)?;
     // Nodes last: their children then have rows, and most are found complete at once.
-    for wanted in [PackKind::Data, PackKind::Nodes] {
-        for name in parts.objects.list(&parts.subscription, Folder::Packs)? {
-            if let ObjectName::Pack(name) = name {
-                rebuild.pack(&name, wanted)?;
-            }
+    for wanted in [Some(PackKind::Data), Some(PackKind::Nodes), None] {
+        for (name, _) in packs.iter().filter(|(_, kind)| *kind == wanted) {
+            rebuild.pack(name)?;
         }
     }
-    let mut buried = rebuild.tombstones(&objects)?.into_iter().peekable();
+    let mut buried = buried.into_iter().peekable();
     // Receipts name the one before: expired and other snapshots take their turns in the order of reception.
     for object in &objects {
         let received_at_ns = object.snapshot.server.received_at_ns;
@@ -105,28 +115,37 @@ struct Rebuild<'a> {
     report: Rebuilt,
 }
 
-/// A pack as far as it can be read.
-struct ReadPack {
-    file: File,
-    bytes: u64,
-    header: PackHeader,
-    entries: Vec<PackEntry>,
-    sessions: Vec<PackSession>,
-    salvaged: bool,
-}
-
 impl Rebuild<'_> {
-    fn pack(&mut self, name: &PackId, wanted: PackKind) -> Result<(), SessionError> {
-        let Some(read) = self.read_pack(name)? else {
-            if wanted == PackKind::Data {
-                tracing::error!(pack = %name, "a pack has no readable header");
-                self.report.salvaged_packs.push(*name);
+    /// Stores every session that packs, snapshots and tombstones describe, so that each frame finds its scope; what each pack holds,
+    /// nothing for one that cannot be read.
+    fn sessions(
+        &self,
+        objects: &[SnapshotObjectBytes],
+        buried: &[Buried],
+    ) -> Result<Vec<(PackId, Option<PackKind>)>, SessionError> {
+        let mut packs = Vec::new();
+        for name in self.parts.objects.list(&self.parts.subscription, Folder::Packs)? {
+            let ObjectName::Pack(name) = name else { continue };
+            let read = self.read_pack(&name, Depth::Directory);
+            for record in read.iter().flat_map(|read| &read.sessions) {
+                self.catalog.atomically(|catalog| store_pack_session(catalog, record))?;
             }
-            return Ok(());
-        };
-        if read.header.kind != wanted || read.header.subscription != self.parts.subscription {
-            return Ok(());
+            packs.push((name, read.map(|read| read.header.kind)));
         }
+        let heads = objects.iter().map(|SnapshotObjectBytes { snapshot, .. }| {
+            (&snapshot.head, &snapshot.server, &snapshot.object.envelope[..])
+        });
+        for (head, server, envelope) in heads.chain(buried.iter().map(|buried| (&buried.head, &buried.server, &[][..])))
+        {
+            if self.catalog.session(&head.session)?.is_none() {
+                self.session(head, server, envelope)?;
+            }
+        }
+        Ok(packs)
+    }
+
+    fn pack(&mut self, name: &PackId) -> Result<(), SessionError> {
+        let Some(read) = self.read_pack(name, Depth::Frames) else { return self.unread(name) };
         let (row, next_row) = (self.next_pack, self.next_row);
         let stored = self.catalog.atomically(|catalog| {
             let mut frames = PackFrames { catalog, pack: row, next_row, read: &read };
@@ -142,28 +161,40 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    fn read_pack(&self, name: &PackId) -> Result<Option<ReadPack>, SessionError> {
-        let object = ObjectName::Pack(*name);
-        let file = self.parts.objects.file(&self.parts.subscription, &object)?;
-        let failed = |error| StoreError::from_io("read", &object, error);
-        let bytes = file.metadata().map_err(failed)?.len();
-        let mut header = [0; pack::HEADER_BYTES];
-        if bytes < header.len() as u64 || bytes > PACK_BYTES_MAX {
-            return Ok(None);
-        }
-        file.read_exact_at(&mut header, 0).map_err(failed)?;
-        let Ok(header) = PackHeader::parse(&header) else { return Ok(None) };
-        let tail = read_tail(&file, bytes).map_err(failed)?;
-        let salvaged = tail.is_none();
-        let PackTail { entries, sessions } = match tail {
-            Some(tail) => tail,
-            None => {
-                let mut whole = vec![0; usize::try_from(bytes).unwrap_or(0)];
-                file.read_exact_at(&mut whole, 0).map_err(failed)?;
-                PackTail { entries: pack::salvage(&whole), sessions: Vec::new() }
-            }
+    /// Gives a pack that cannot be read its row, so that it is known and stays.
+    fn unread(&mut self, name: &PackId) -> Result<(), SessionError> {
+        let bytes = self.parts.objects.bytes(&self.parts.subscription, &ObjectName::Pack(*name)).unwrap_or(0);
+        let facts = PackFacts {
+            row: self.next_pack,
+            name: Some(*name),
+            kind: PackKind::Data,
+            state: PackState::Unread,
+            salt: [0; 16],
+            bytes,
+            session: 0,
+            emptied_at_ns: 0,
         };
-        Ok(Some(ReadPack { file, bytes, header, entries, sessions, salvaged }))
+        self.catalog.atomically(|catalog| catalog.store_pack(&facts))?;
+        self.next_pack += 1;
+        self.report.salvaged_packs.push(*name);
+        Ok(())
+    }
+
+    /// Reads a pack of this subscription; none if it cannot be read as one, which is logged.
+    fn read_pack(&self, name: &PackId, depth: Depth) -> Option<ReadPack> {
+        let object = ObjectName::Pack(*name);
+        let file = self.parts.objects.file(&self.parts.subscription, &object);
+        let read =
+            file.and_then(|file| read_pack(file, depth).map_err(|error| StoreError::from_io("read", &object, error)));
+        let read = read.unwrap_or_else(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, pack = %name, "a pack cannot be read");
+            None
+        });
+        let own = read.filter(|read| read.header.subscription == self.parts.subscription);
+        if own.is_none() {
+            tracing::error!(pack = %name, "a pack has no readable header");
+        }
+        own
     }
 
     /// Reads all snapshot objects, in the order of reception, and stores their sessions.
@@ -171,8 +202,8 @@ impl Rebuild<'_> {
         let mut objects = Vec::new();
         for name in self.parts.objects.list(&self.parts.subscription, Folder::Snapshots)? {
             let ObjectName::Snapshot(session) = name else { continue };
-            let bytes = self.parts.objects.read(&self.parts.subscription, &name, StoredSnapshot::BYTES_MAX)?;
-            match SnapshotObjectBytes::decode(&bytes) {
+            let bytes = self.parts.objects.read(&self.parts.subscription, &name, StoredSnapshot::BYTES_MAX);
+            match bytes.map_err(SessionError::from).and_then(|bytes| SnapshotObjectBytes::decode(&bytes)) {
                 Ok(object) if object.snapshot.head.session == session => objects.push(object),
                 _ => self.report.damaged_snapshots.push(session),
             }
@@ -182,14 +213,18 @@ impl Rebuild<'_> {
     }
 
     /// The tombstones of snapshots whose object is gone, in the order of reception.
-    fn tombstones(&self, objects: &[SnapshotObjectBytes]) -> Result<Vec<Buried>, SessionError> {
+    fn tombstones(&mut self, objects: &[SnapshotObjectBytes]) -> Result<Vec<Buried>, SessionError> {
         let (store, subscription) = (&self.parts.objects, &self.parts.subscription);
         let alive: BTreeSet<SessionId> = objects.iter().map(|object| object.snapshot.head.session).collect();
         let mut buried = Vec::new();
         for name in store.list(subscription, Folder::Tombstones)? {
             let ObjectName::Tombstone(session) = name else { continue };
-            if !alive.contains(&session) {
-                buried.extend(tombstone::read(store, subscription, &session)?);
+            if alive.contains(&session) {
+                continue;
+            }
+            match tombstone::read(store, subscription, &session) {
+                Ok(found) => buried.extend(found),
+                Err(_) => self.report.damaged_tombstones.push(session),
             }
         }
         buried.sort_unstable_by_key(|buried| buried.server.received_at_ns);
@@ -268,41 +303,83 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    fn verifications(&self) -> Result<(), SessionError> {
+    fn verifications(&mut self) -> Result<(), SessionError> {
         for known in self.catalog.facts(FactKind::Verified)? {
-            let fact = known.decode()?;
-            let session = SessionId::try_from(&fact.id[..]).map_err(|_| known.damaged())?;
-            self.catalog.atomically(|catalog| catalog.set_verified(&session, fact.at_ns))?;
+            let fact = known.decode().and_then(|fact| {
+                let session = SessionId::try_from(&fact.id[..]).map_err(|_| known.damaged())?;
+                Ok((session, fact.at_ns))
+            });
+            match fact {
+                Ok((session, at_ns)) => self.catalog.atomically(|catalog| catalog.set_verified(&session, at_ns))?,
+                Err(error) => self.damaged_fact(error.to_string()),
+            }
         }
         Ok(())
+    }
+
+    fn damaged_fact(&mut self, name: String) {
+        if !self.report.damaged_facts.contains(&name) {
+            self.report.damaged_facts.push(name);
+        }
     }
 
     /// Facts get their rows; what holds and protections they make is what the report says.
     fn facts(&mut self) -> Result<(), SessionError> {
         let (objects, subscription) = (&self.parts.objects, &self.parts.subscription);
-        self.report.damaged_facts = facts::adopt(objects, subscription, self.catalog)?;
+        facts::adopt(objects, subscription, self.catalog)?.into_iter().for_each(|name| self.damaged_fact(name));
         match facts::known(self.catalog) {
             Ok(known) => {
                 let frozen = known.standing();
                 self.report.holds = frozen.holds.len() as u64;
                 self.report.protections = frozen.protections.len() as u64;
             }
-            Err(error) => self.report.damaged_facts.push(error.to_string()),
+            Err(error) => self.damaged_fact(error.to_string()),
         }
         Ok(())
     }
 }
 
-/// Directory and sessions of a pack; none if they can't be read as such.
-fn read_tail(file: &File, bytes: u64) -> std::io::Result<Option<PackTail>> {
-    let Some(trailer_at) = bytes.checked_sub(TRAILER_BYTES as u64) else { return Ok(None) };
-    let mut trailer = [0; TRAILER_BYTES];
-    file.read_exact_at(&mut trailer, trailer_at)?;
-    let Ok(trailer) = Trailer::parse(&trailer, bytes) else { return Ok(None) };
-    let tail_bytes = trailer.tail_bytes();
-    let mut tail = vec![0; tail_bytes];
-    file.read_exact_at(&mut tail, trailer_at - tail_bytes as u64)?;
-    Ok(PackTail::decode(&trailer, &tail, bytes).ok())
+/// Stores a session as a pack describes it; a record that is none is left out.
+fn store_pack_session(catalog: &Catalog, record: &PackSession) -> Result<(), CatalogError> {
+    let ids = || {
+        let (session, scope) = (record.session[..].try_into().ok()?, record.scope[..].try_into().ok()?);
+        Some((session, scope, record.agent[..].try_into().ok()?, record.source[..].try_into().ok()?))
+    };
+    let Some((id, scope_id, agent, source)) = ids() else {
+        tracing::error!("a session record of a pack is damaged");
+        return Ok(());
+    };
+    if catalog.session(&id)?.is_some() {
+        return Ok(());
+    }
+    let facts = SessionFacts {
+        row: 0,
+        id,
+        agent,
+        scope: catalog.scope_row(&scope_id)?,
+        scope_id,
+        source,
+        kind: SnapshotKind::Regular,
+        set_version: 0,
+        parent: None,
+        opened_at_ns: record.opened_at_ns,
+        touched_at_ns: record.opened_at_ns,
+        state: SessionState::Expired,
+        sent_bytes: 0,
+        envelope: record.envelope.clone(),
+    };
+    catalog.insert_session(&facts).map(|_| ())
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    /// Its chunk has a good frame, this one or another.
+    Good,
+    /// It is damaged, and no good one of its chunk was met before.
+    Damaged,
+    /// Nothing describes its session, so it has no scope.
+    Homeless,
 }
 
 /// The frames of one pack on their way into the catalog.
@@ -315,18 +392,20 @@ struct PackFrames<'a> {
 
 impl PackFrames<'_> {
     fn store(&mut self, name: &PackId, damaged: Option<&BTreeSet<ChunkId>>) -> Result<(), SessionError> {
-        for session in &self.read.sessions {
-            self.session(session)?;
-        }
         let only = self.read.sessions.first().filter(|_| self.read.sessions.len() == 1);
-        let only = only.map(|session| SessionId::try_from(&session.session[..])).transpose();
-        let only = only.map_err(|_| SessionError::Damaged(ObjectName::Pack(*name).to_string()))?;
-        let mut quarantined = false;
+        let only = only.and_then(|session| SessionId::try_from(&session.session[..]).ok());
+        let (mut quarantined, mut homeless) = (false, false);
         for entry in &self.read.entries {
             let suspect = self.read.salvaged || damaged.is_some_and(|damaged| damaged.contains(&entry.id));
-            quarantined |= self.frame(entry, only, suspect)?;
+            let stored = self.frame(entry, only, suspect)?;
+            quarantined |= stored == Stored::Damaged;
+            homeless |= stored == Stored::Homeless;
         }
-        let state = if quarantined || self.read.salvaged { PackState::Quarantined } else { PackState::Published };
+        let state = match (homeless, self.read.salvaged) {
+            (true, true) => PackState::Unread,
+            (false, false) if !quarantined => PackState::Published,
+            _ => PackState::Quarantined,
+        };
         let session = only.map(|only| self.catalog.session(&only)).transpose()?.flatten();
         Ok(self.catalog.store_pack(&PackFacts {
             row: self.pack,
@@ -340,34 +419,7 @@ impl PackFrames<'_> {
         })?)
     }
 
-    fn session(&self, record: &PackSession) -> Result<(), SessionError> {
-        let wrong = |_| SessionError::Damaged("a session record of a pack".to_owned());
-        let id: SessionId = record.session[..].try_into().map_err(wrong)?;
-        if self.catalog.session(&id)?.is_some() {
-            return Ok(());
-        }
-        let scope_id = record.scope[..].try_into().map_err(wrong)?;
-        self.catalog.insert_session(&SessionFacts {
-            row: 0,
-            id,
-            agent: record.agent[..].try_into().map_err(wrong)?,
-            scope: self.catalog.scope_row(&scope_id)?,
-            scope_id,
-            source: record.source[..].try_into().map_err(wrong)?,
-            kind: SnapshotKind::Regular,
-            set_version: 0,
-            parent: None,
-            opened_at_ns: record.opened_at_ns,
-            touched_at_ns: record.opened_at_ns,
-            state: SessionState::Expired,
-            sent_bytes: 0,
-            envelope: record.envelope.clone(),
-        })?;
-        Ok(())
-    }
-
-    /// Stores a frame; true if it is damaged and no good copy of its chunk was met before.
-    fn frame(&mut self, entry: &PackEntry, only: Option<SessionId>, suspect: bool) -> Result<bool, SessionError> {
+    fn frame(&mut self, entry: &PackEntry, only: Option<SessionId>, suspect: bool) -> Result<Stored, SessionError> {
         let frame = if suspect || entry.kind.is_node() { self.read_frame(entry) } else { None };
         let good = match &frame {
             Some(frame) => checksum(frame) == entry.checksum && !self.read.salvaged,
@@ -378,13 +430,12 @@ impl PackFrames<'_> {
             None => self.session_of_frame(entry),
         };
         let session = session.map(|session| self.catalog.session(&session)).transpose()?.flatten();
-        // A frame whose session no pack describes has no scope: nothing can refer to it.
-        let Some(session) = session else { return Ok(!good) };
+        let Some(session) = session else { return Ok(Stored::Homeless) };
         let known = self.catalog.chunk(session.scope, &entry.id)?;
         if known
             .is_some_and(|known| known.state == ChunkState::Present || (known.state == ChunkState::Damaged && !good))
         {
-            return Ok(false);
+            return Ok(Stored::Good);
         }
         let header = frame.as_deref().and_then(|frame| FrameHeader::parse_whole(frame).ok());
         let children = header.map_or(Vec::new(), |header| header.children);
@@ -396,10 +447,11 @@ impl PackFrames<'_> {
             let node = NewNode { row, scope: staged.scope, children: &staged.children, epoch };
             self.catalog.store_node(node, &mut self.next_row)?;
         }
-        if !good {
-            self.catalog.mark_damaged(row)?;
+        if good {
+            return Ok(Stored::Good);
         }
-        Ok(!good)
+        self.catalog.mark_damaged(row)?;
+        Ok(Stored::Damaged)
     }
 
     fn read_frame(&self, entry: &PackEntry) -> Option<Vec<u8>> {

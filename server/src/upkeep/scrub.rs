@@ -175,6 +175,7 @@ impl Scrub<'_> {
         };
         match self.name_of(&file) {
             Hashed::Stopped => return Ok(false),
+            Hashed::Named(found) if found == name && pack.state == PackState::Unread => self.unread(pack, &object)?,
             Hashed::Named(found) if found == name => self.good(pack)?,
             Hashed::Named(_) | Hashed::Unreadable => self.quarantine(pack, &name, Broken::Damaged(&file))?,
         }
@@ -208,6 +209,15 @@ impl Scrub<'_> {
         Hashed::Named(namer.name())
     }
 
+    /// A pack that reads well now, and did not when the catalog was rebuilt: another rebuild takes up what it holds.
+    fn unread(&mut self, pack: &PackFacts, object: &ObjectName) -> Result<(), SessionError> {
+        self.report.unknown.push(object.to_string());
+        let (row, now_ns) = (pack.row, self.now_ns);
+        self.open.writer().run(move |writer| {
+            Ok(writer.catalog.atomically::<_, CatalogError>(|catalog| catalog.set_pack_verified(row, now_ns))?)
+        })
+    }
+
     /// A pack that reads well: if it was thought otherwise, it is usable again.
     fn good(&self, pack: &PackFacts) -> Result<(), SessionError> {
         let (row, state, now_ns) = (pack.row, pack.state, self.now_ns);
@@ -231,6 +241,7 @@ impl Scrub<'_> {
             Broken::Unreadable => (PackState::Quarantined, None),
             Broken::Damaged(file) => (PackState::Quarantined, Some(file)),
         };
+        let state = if pack.state == PackState::Unread { PackState::Unread } else { state };
         let (chunks, present) = self.open.read(|catalog| {
             let (chunks, mut present) = (catalog.chunks_of_pack(pack.row)?, RoaringBitmap::new());
             for (row, _) in &chunks {

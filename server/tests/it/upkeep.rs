@@ -9,13 +9,17 @@ use common::stored::SnapshotKind;
 use server::catalog::compare::compare;
 use server::catalog::file::Catalog;
 use server::catalog::packs::PackState;
+use server::control::approvals::ApprovalKind;
 use server::session::fetch::{Fetched, Right, Unavailable};
 use server::session::memory::Memory;
 use server::subscriptions::Subscriptions;
+use server::upkeep::jobs::JobError;
+use server::upkeep::quarantine;
 use server::upkeep::recount::recount;
 use server::upkeep::scrub::{Scrubbed, scrub};
 
-use crate::engine::{Agent, NOON_NS, OTHER_SOURCE, SUBSCRIPTION, copy_folder, files, server};
+use crate::engine::{Agent, DAY_NS, NOON_NS, OTHER_SOURCE, SUBSCRIPTION, copy_folder, files, server};
+use crate::site::{Site, by, operator};
 
 fn catalog(root: &Path) -> PathBuf {
     root.join("catalogs").join(SUBSCRIPTION.to_string()).join("catalog.db")
@@ -232,4 +236,96 @@ fn a_pack_without_a_readable_directory_is_salvaged_by_a_rebuild() {
     let again = server(root.path());
     let opened = Agent::new(1, 2).after(&agent).open(&again).unwrap().1;
     assert_ne!(opened.memory, Memory::Valid, "what nothing vouches for is laid again");
+}
+
+fn flip(file: &Path, at: usize) {
+    let mut bytes = fs::read(file).unwrap();
+    bytes[at] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn one_bad_object_of_each_kind_stops_neither_a_rebuild_nor_what_comes_after() {
+    let root = tempfile::tempdir().unwrap();
+    let site = Site::new(root.path(), 1);
+    let mut agents: Vec<Agent> = Vec::new();
+    for day in 1..=6 {
+        agents.push(site.back_up(day, &[b"always", format!("day {day}").as_bytes()]));
+        site.pass_days(1);
+    }
+    let newest = agents[5].data(b"day 6");
+    let of_second = agents[1].data(b"day 2").id;
+    site.guards.allow(None, site.now(), ("vu", &operator())).unwrap();
+    agreed_to_prune(&site);
+    assert_eq!(Site::count(&site.expire().unwrap(), "expired"), 4);
+    let stored = root.path().join(format!("store/subscriptions/{SUBSCRIPTION}"));
+    let unreadable = site.open.read(|catalog| Ok(catalog.location(1, &of_second)?)).unwrap().unwrap().name.unwrap();
+    let (world, sessions) = (site.world.clone(), site.sessions());
+    quarantine::store(&site.open.shared().objects, &SUBSCRIPTION, &unreadable, &[newest.id], NOON_NS).unwrap();
+    drop(site);
+    let bad_snapshot = sessions[0];
+    flip(&stored.join(format!("snapshots/{bad_snapshot}")), 2);
+    flip(&files(&stored.join("tombstones"))[0], 2);
+    flip(&files(&stored.join("facts/quarantine"))[0], 2);
+    let pack = files(&stored.join("packs")).into_iter().find(|file| file.ends_with(unreadable.to_string())).unwrap();
+    let good = fs::read(&pack).unwrap();
+    fs::remove_file(&pack).unwrap();
+    std::os::unix::fs::symlink(&pack, &pack).unwrap();
+
+    let rebuilt = server(root.path()).rebuild(&SUBSCRIPTION).unwrap();
+    assert_eq!((rebuilt.snapshots, &rebuilt.damaged_snapshots[..]), (1, &[bad_snapshot][..]));
+    assert_eq!((rebuilt.damaged_tombstones.len(), rebuilt.damaged_facts.len()), (1, 1), "{rebuilt:?}");
+    assert_eq!(rebuilt.salvaged_packs, [unreadable]);
+
+    let site = Site::start(root.path(), &world);
+    assert_eq!(site.sessions(), sessions[1..], "it opens, with what can be read");
+    assert_eq!(site.readable(&agents[5].who.scope, &[newest.id]), 1);
+    site.back_up(100, &[b"always", b"and it goes on"]);
+    site.guards.allow(Some(&SUBSCRIPTION), site.now(), ("vu", &operator())).unwrap();
+    for result in [site.expire(), site.purge(), site.compact()] {
+        assert!(matches!(result, Err(JobError::Refused("read_failed"))), "the damaged date still needs its chunks");
+    }
+    fs::remove_file(stored.join(format!("snapshots/{bad_snapshot}"))).unwrap();
+    for _ in 0..3 {
+        site.purge().unwrap();
+        site.jump(3_600_000_000_000);
+    }
+    fs::remove_file(&pack).unwrap();
+    fs::write(&pack, good).unwrap();
+    let scrubbed = scrub(&site.open, site.now_ns(), |_| true).unwrap();
+    assert!(scrubbed.unknown.iter().any(|name| name.ends_with(&unreadable.to_string())), "a rebuild is needed again");
+    drop(site);
+    assert!(server(root.path()).rebuild(&SUBSCRIPTION).unwrap().salvaged_packs.is_empty());
+}
+
+/// Two persons agree to prune beyond what was announced, eight days ago.
+fn agreed_to_prune(site: &Site) {
+    let at_ns = site.now_ns() - 8 * DAY_NS;
+    let number =
+        site.control.propose(ApprovalKind::PruneOverride, &SUBSCRIPTION, "détail", &by("anne", at_ns)).unwrap();
+    site.control.approve(number, &by("bruno", at_ns)).unwrap();
+}
+
+#[test]
+fn frames_of_a_pack_without_a_directory_are_found_again_if_anything_describes_their_session() {
+    let root = tempfile::tempdir().unwrap();
+    let mut agent = Agent::new(1, 1);
+    agent.back_up(&server(root.path()), &[&[1; 3_000]]);
+    let id = agent.data(&[1; 3_000]).id;
+    let is_data = |file: &&PathBuf| file.to_string_lossy().contains("/packs/") && fs::read(file).unwrap()[4] == 0;
+    let stored = files(&root.path().join("store"));
+    let file = stored.iter().find(is_data).unwrap();
+    let bytes = fs::metadata(file).unwrap().len();
+    fs::OpenOptions::new().write(true).open(file).unwrap().set_len(bytes - 1).unwrap();
+    fs::remove_dir_all(root.path().join("catalogs")).unwrap();
+    let rebuilt = server(root.path()).rebuild(&SUBSCRIPTION).unwrap();
+    assert_eq!((rebuilt.salvaged_packs.len(), &rebuilt.incomplete_snapshots[..]), (1, &[agent.session][..]));
+    let again = server(root.path());
+    let mut found = 0;
+    let count = |fetched| {
+        found += usize::from(matches!(fetched, Fetched::Frame { .. }));
+        true
+    };
+    again.get(&SUBSCRIPTION).unwrap().fetch(&agent.who.scope, &[id], Right::Content, count).unwrap();
+    assert_eq!(found, 1, "who holds a key can still restore it");
 }
