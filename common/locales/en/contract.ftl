@@ -167,6 +167,7 @@ annex-part-prices = 8. Prices, excluding VAT
 annex-part-dates = 9. Dates and lengths
 annex-sources-closed = This list is closed: nothing else is backed up. A source is added by amendment.
 annex-change-rule = Each civil day, Paris time, the changed bytes are compared with { $rate } of the volume of the first complete backup of each source, times the number of days since its previous backup (1 to 31). What counts is the plain bytes, before compression, of data that a backup reaches for the first time. The first backup of a source, a rename, a copy or a deletion do not count. Exactly { $rate } is inside the limit; one more byte exceeds it.
+annex-change-example = Example: a source whose first backup is { $baseline } may change by { $allowed } a day. If the first backups add up to the contracted volume, { $volume }, that makes { $total } a day.
 annex-change-floor = A change of { $floor } a day is always allowed.
 annex-policy-flag = Beyond it, the backup is accepted; the day is marked "outside the guarantee" and a re-evaluation file is opened.
 annex-policy-defer = Beyond it, what the day allows is accepted; the rest is sent on the following days, and the backup is marked partial until then.

@@ -167,6 +167,7 @@ annex-part-prices = 8. Prix, hors taxes
 annex-part-dates = 9. Dates et durées
 annex-sources-closed = Cette liste est fermée : rien d'autre n'est sauvegardé. Une source s'ajoute par avenant.
 annex-change-rule = Chaque jour civil, à l'heure de Paris, les octets modifiés sont comparés à { $rate } du volume de la première sauvegarde complète de chaque source, multiplié par le nombre de jours écoulés depuis sa sauvegarde précédente (de 1 à 31). Sont comptés les octets en clair, avant compression, des données qu'une sauvegarde atteint pour la première fois. La première sauvegarde d'une source, un renommage, une copie ou une suppression ne comptent pas. Exactement { $rate } reste dans la limite ; un octet de plus la dépasse.
+annex-change-example = Exemple : une source dont la première sauvegarde fait { $baseline } peut changer de { $allowed } par jour. Si les premières sauvegardes atteignent ensemble le volume souscrit, { $volume }, cela fait { $total } par jour.
 annex-change-floor = Un changement de { $floor } par jour est toujours permis.
 annex-policy-flag = Au-delà, la sauvegarde est acceptée ; le jour est marqué « hors garantie » et un dossier de réévaluation est ouvert.
 annex-policy-defer = Au-delà, ce que le jour permet est accepté ; le reste est envoyé les jours suivants, et la sauvegarde est marquée partielle jusque-là.

@@ -19,6 +19,9 @@ table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:t
 th{font-weight:normal;width:62mm}td.n{text-align:right;white-space:nowrap}p{margin:1mm 0}\
 .sign{display:flex;gap:10mm;margin-top:8mm;break-inside:avoid}.sign div{flex:1;border:.3mm solid #000;height:34mm;padding:2mm}";
 
+/// First backup that the rule of the daily change is explained with.
+const EXAMPLE_BYTES: u64 = 1_000_000_000;
+
 /// What the annex is made from.
 pub struct Annex<'a> {
     /// The subscription with its order form.
@@ -194,8 +197,19 @@ fn volume_rows(texts: Texts, form: &v1::OrderForm) -> Vec<(String, String)> {
 
 fn change_rule(texts: Texts, form: &v1::OrderForm) -> Vec<String> {
     let rate = texts.percent(u64::from(form.per_mille), 1_000);
+    let share = |bytes: u64| {
+        let share = u128::from(bytes) * u128::from(form.per_mille) / 1_000;
+        texts.size(u64::try_from(share).unwrap_or(u64::MAX))
+    };
+    let example = [
+        ("baseline", texts.size(EXAMPLE_BYTES).into()),
+        ("allowed", share(EXAMPLE_BYTES).into()),
+        ("volume", texts.size(form.contracted_bytes).into()),
+        ("total", share(form.contracted_bytes).into()),
+    ];
     let mut sentences = vec![
         texts.say_with("annex-change-rule", &[("rate", rate.into())]),
+        texts.say_with("annex-change-example", &example),
         texts.say(&format!("annex-policy-{}", policy_name(form.policy()))),
     ];
     if form.min_daily_allowance_bytes > 0 {
