@@ -59,6 +59,9 @@ pub enum Role {
 }
 
 /// What an operator may do; each role includes those before it.
+///
+/// The design's third role, `restore`, has no call to let in: no call gives an operator content, whoever holds the keys. Who restores for
+/// a customer does it with an account of that customer, which the customer sees and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OperatorRole {
     /// Sees subscriptions, quotas and upkeep.
