@@ -269,6 +269,55 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_annex_says_every_parameter_of_the_contract() {
+        let source = |name: &str, kind: v1::SourceKind| v1::OrderedSource {
+            name: name.into(),
+            kind: kind.into(),
+            ..v1::OrderedSource::default()
+        };
+        let form = v1::OrderForm {
+            reference: "BC-2026-117".into(),
+            customer: "C-042".into(),
+            contracted_bytes: 500_000_000_000,
+            hard_volume_bytes: 550_000_000_000,
+            history_days: 90,
+            per_mille: 2,
+            key_mode: v1::KeyMode::CustomerHeld.into(),
+            sources: vec![source("bureautique", v1::SourceKind::Files), source("compta", v1::SourceKind::Mysql)],
+            contact: "support, 01 23 45 67 89".into(),
+            policy: v1::ChangePolicy::Defer.into(),
+            min_daily_allowance_bytes: 1_000_000_000,
+            thinning: vec![v1::Thinning { every: v1::Period::Week.into(), days: 60 }],
+            period_h: 24,
+            tolerance_h: 2,
+            prices: vec![
+                v1::Price { label: "Forfait".into(), cents: 4_990, per: "mois".into() },
+                v1::Price { label: "Mise en service".into(), cents: 15_000, per: String::new() },
+            ],
+            signed_on: "2026-11-02".into(),
+            commitment_months: 36,
+            renewal_months: 12,
+            notice_months: 6,
+        };
+        let subscription = v1::Subscription {
+            order_form: Some(form),
+            first_login_on: "2026-11-03".into(),
+            commissioned_on: "2026-11-04".into(),
+            effective_on: "2026-11-02".into(),
+            commitment_end: "2029-11-04".into(),
+            last_notice: "2029-05-04".into(),
+            ..v1::Subscription::default()
+        };
+        let customer =
+            v1::Customer { reference: "C-042".into(), name: "Menuiserie Duval".into(), ..v1::Customer::default() };
+        let location = v1::Location { site: "Lyon 1".into(), country: "FR".into(), owner: "provider".into() };
+        let annex = Annex { subscription: &subscription, customer: &customer, location: &location };
+        insta::assert_snapshot!("text", annex.text(Texts::FRENCH.plain()));
+        insta::assert_snapshot!("text_in_english", annex.text(Texts::ENGLISH));
+        insta::assert_snapshot!("page", annex.html());
+    }
+
+    #[test]
     fn what_people_typed_is_escaped() {
         let form = v1::OrderForm { reference: "<BC>&\"1'".into(), ..v1::OrderForm::default() };
         let subscription = v1::Subscription { order_form: Some(form), ..v1::Subscription::default() };

@@ -19,6 +19,7 @@ use server::clock::Clock;
 use server::config::{Config, Settings};
 use server::contract::location::Location;
 use server::setup::initialize;
+use server::upkeep::jobs::JobKind;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
@@ -65,6 +66,21 @@ impl TestServer {
         let config = Config::load(&root).unwrap();
         let running = start(&root, &config, &environment(now_ns.clone())).await.unwrap();
         Self { folder, running, operator_password, now_ns }
+    }
+
+    /// Has a job of the server's own run, and waits for its end.
+    pub async fn upkeep(&self, kind: JobKind) {
+        let known = || {
+            let jobs = self.running.control().jobs().unwrap();
+            jobs.into_iter().find(|job| job.subscription.is_none() && job.job == kind.name())
+        };
+        // Ends are told apart by the server's clock.
+        self.pass(1);
+        let before = self.now_ns();
+        self.running.jobs().request(None, kind).unwrap();
+        while known().is_none_or(|job| job.started_at_ns < before) {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Moves the server's clock.

@@ -2,6 +2,7 @@
 
 use proto::v1;
 use proto::v1::restore_client::RestoreClient;
+use server::upkeep::jobs::JobKind;
 
 use crate::alarms::Scene;
 use crate::harness::{Client, GOOD_PASSWORD, TestServer};
@@ -59,4 +60,24 @@ async fn a_source_that_nobody_set_up_is_late_once_the_subscription_is_effective(
     assert_eq!(late(&server).await, Vec::<String>::new(), "used today");
     server.pass(50 * HOUR_S);
     assert_eq!(late(&server).await, ["BC-1 bureautique"]);
+}
+#[tokio::test]
+async fn the_commitment_runs_once_every_source_has_its_first_complete_snapshot() {
+    let scene = Scene::new(&["bureautique", "compta"], |_| String::new()).await;
+    let commissioned = || async {
+        scene.server.upkeep(JobKind::Amend).await;
+        let operator = again(&scene.server, "admin").await;
+        let request = operator.0.request(v1::GetSubscriptionRequest { reference: "BC-1".into() });
+        operator.admin().get_subscription(request).await.unwrap().into_inner().subscription.unwrap().commissioned_on
+    };
+    let day = |server: &TestServer| {
+        server::contract::calendar::day_of(common::text::date::moment(server.now_ns())).to_string()
+    };
+    scene.back_up(0, 1).await;
+    scene.server.pass(24 * HOUR_S);
+    assert_eq!(commissioned().await, "", "one of two");
+    scene.back_up(1, 2).await;
+    let second = day(&scene.server);
+    scene.server.pass(48 * HOUR_S);
+    assert_eq!(commissioned().await, second, "on the day of the last first one, whenever it is noted");
 }

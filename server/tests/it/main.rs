@@ -28,6 +28,7 @@ mod malformed;
 mod model;
 mod networks;
 mod notices;
+mod orders;
 mod places;
 mod provider;
 mod receipts;
