@@ -94,6 +94,8 @@ struct Probe {
 #[derive(Default)]
 struct Window {
     unacknowledged_bytes: u64,
+    /// A message was refused: the stream is about to fail, once what was accepted is durable.
+    refused: bool,
     failed: Option<RemoteError>,
 }
 
@@ -183,7 +185,8 @@ impl Transfer {
             self.send(Command::Flush)?;
         }
         let mut window = self.shared.window.lock();
-        while window.failed.is_none() && window.unacknowledged_bytes > 0 {
+        // A refused message is settled with those beside it, and is not durable.
+        while window.failed.is_none() && (window.unacknowledged_bytes > 0 || window.refused) {
             self.shared.changed.wait(&mut window);
         }
         window.failed.clone().map_or(Ok(()), Err)
@@ -355,6 +358,7 @@ impl Stream {
                 let detail = refused.error.ok_or_else(|| protocol("a refusal without a reason"))?;
                 if self.refusal.is_none() {
                     self.refusal = Some(Failure::from(detail));
+                    self.shared.window.lock().refused = true;
                     connected.push(transfer_request::Body::Flush(v1::Flush {}));
                 }
             }

@@ -170,7 +170,7 @@ impl Backup for Double {
         let (replies, stream) = tokio::sync::mpsc::channel(16);
         tokio::spawn(async move {
             let mut unacknowledged: Vec<v1::PutFrame> = Vec::new();
-            let mut number = 0;
+            let (mut number, mut is_cut) = (0, false);
             while let Ok(Some(message)) = messages.message().await {
                 let Some(body) = message.body else { continue };
                 let reply = match body {
@@ -217,11 +217,15 @@ impl Backup for Double {
                         Ok(v1::transfer_reply::Body::Durable(v1::Durable { number }))
                     }
                 };
-                let is_end = reply.is_err();
+                is_cut = reply.is_err();
                 let sent = replies.send(reply.map(|body| v1::TransferReply { body: Some(body) })).await;
-                if is_end || sent.is_err() {
-                    return;
+                if is_cut || sent.is_err() {
+                    break;
                 }
+            }
+            // As the server does: what was accepted is durable when its stream ends, unless the test cut it.
+            if !is_cut {
+                unacknowledged.drain(..).for_each(|frame| state.lock().put(&frame));
             }
         });
         Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(stream))))
