@@ -58,6 +58,10 @@ pub const PAGED_FILE_BYTES: u64 = 1 << 20;
 pub const PAGE_BYTES: usize = 4 << 10;
 /// Unit of reading, and of the page-exact increment's decision, in bytes.
 pub const WINDOW_BYTES: usize = 1 << 20;
+/// Changed pages of a file that wait to be laid together, in bytes.
+pub const WAITING_PAGES_BYTES: usize = 2 << 20;
+/// Most chunks whose lengths are kept with the page hashes of one file.
+pub const PAGED_CHUNKS_MAX: usize = 16 << 20;
 
 /// Size at which an open pack is finished, in bytes.
 pub const PACK_TARGET_BYTES: u64 = 32 << 20;
@@ -343,7 +347,7 @@ const _: () = assert!(IDS_PER_MESSAGE_MAX * 32 < UNARY_MESSAGE_BYTES_MAX);
 const _: () = assert!(FRAME_SEALED_BYTES_MAX + 1_024 <= STREAM_MESSAGE_BYTES_MAX);
 const _: () = assert!(NODE_BYTES_MAX + 1_024 <= STREAM_MESSAGE_BYTES_MAX);
 const _: () = assert!(PACK_TARGET_BYTES + (STREAM_MESSAGE_BYTES_MAX as u64) < PACK_BYTES_MAX);
-const _: () = assert!(WINDOW_BYTES.is_multiple_of(PAGE_BYTES));
+const _: () = assert!(WINDOW_BYTES.is_multiple_of(PAGE_BYTES) && PAGED_FILE_BYTES >= WINDOW_BYTES as u64);
 const _: () = assert!(DURABLE_EVERY_BYTES < UNACKNOWLEDGED_BYTES_MAX);
 const _: () = assert!(RETRY_MS_MIN < RETRY_MS_MAX);
 const _: () = assert!(RUN_RETRY_S_MIN < RUN_RETRY_S_MAX && MAINTENANCE_ASK_S < MAINTENANCE_ASK_S_MAX);

@@ -15,7 +15,7 @@ use common::limits::XATTRS_INLINE_BYTES_MAX;
 use common::tree::builder::{BuiltTree, TreeBuilder};
 use common::tree::content::{Content, Extent};
 use common::tree::entry::{Entry, EntryKind, FileContent};
-use common::tree::extents::ContentWriter;
+use common::tree::extents::{ContentWriter, child_nodes};
 use common::tree::node::{LeafReader, Node};
 use common::tree::path::EntryKey;
 use common::tree::xattrs::{Xattr, Xattrs, encode_xattrs};
@@ -25,12 +25,16 @@ use crate::backup::BackupError;
 use crate::backup::carry::{Carried, Deferred, stored_part};
 use crate::backup::content::malformed;
 use crate::backup::desk::Laying;
-use crate::backup::job::{Candidate, FileResult, Group, Job, JobResult, LaidChunk, Place, ReadFile, Segment, extents};
+use crate::backup::job::{
+    Candidate, FileResult, Group, Increment, Job, JobResult, LaidChunk, Place, ReadFile, Segment, extents,
+};
+use crate::backup::overlay::{Overlay, extents_of_parts};
 use crate::backup::plan::{Planned, entry_of, row_of};
 use crate::backup::previous::decode;
 use crate::backup::progress::Progress;
 use crate::backup::seal::Press;
 use crate::backup::shared::Shared;
+use crate::remote::transfer::FrameClass;
 use crate::source::metadata::Owners;
 use crate::source::{SkipReason, SkippedItem};
 use crate::state::memory::Row;
@@ -54,6 +58,8 @@ pub struct Assembled {
     pub deferred: Deferred,
     /// What could not be read, and what waits.
     pub skipped: Vec<SkippedItem>,
+    /// Names of the page hashes that belong to the tree.
+    pub pages: Vec<String>,
 }
 
 /// A finished job, kept for later files with the same content.
@@ -88,7 +94,24 @@ impl Out<'_, '_, '_> {
 
     fn seal(&self, kind: ChunkKind, id: ChunkId, children: &[ChunkId], plaintext: &[u8]) -> Result<(), BackupError> {
         let frame = self.press.borrow_mut().seal(&Chunk { kind, id, children, plaintext })?;
-        Ok(self.shared.upload.put(&id, frame)?)
+        Ok(self.shared.upload.put(&id, frame, FrameClass::Changed)?)
+    }
+
+    /// Keeps the extents nodes below what the last tree has, and sends those again that the server misses.
+    fn keep_below(&self, children: &[ChunkId]) -> Result<(), BackupError> {
+        let known = &self.shared.known;
+        let Some(memory) = known.memory() else { return Ok(()) };
+        if !known.has_missing() {
+            return Ok(self.recorder.borrow_mut().keep_below(memory, children)?);
+        }
+        for id in children.iter().filter(|id| memory.has_node(id)) {
+            let node = memory.node(id)?;
+            if node.kind == ChunkKind::Extents {
+                self.keep_below(child_nodes(&node).map_err(malformed)?)?;
+                self.node(&node)?;
+            }
+        }
+        Ok(())
     }
 
     /// Lays a few bytes outside of any job: attributes too large for an entry. `None` if the contract leaves no room for them.
@@ -156,11 +179,12 @@ pub fn assemble<'m>(
         files_absent: 0,
         deferred: Deferred::default(),
         skipped: Vec::new(),
+        pages: Vec::new(),
     };
     let tree = assembler.run(builder)?;
-    let Assembler { files_fuzzy, files_vanished, files_absent, deferred, skipped, .. } = assembler;
+    let Assembler { files_fuzzy, files_vanished, files_absent, deferred, skipped, pages, .. } = assembler;
     let Out { recorder, .. } = out;
-    let assembled = Assembled { tree, files_fuzzy, files_vanished, files_absent, deferred, skipped };
+    let assembled = Assembled { tree, files_fuzzy, files_vanished, files_absent, deferred, skipped, pages };
     Ok((assembled, recorder.into_inner()))
 }
 
@@ -177,6 +201,7 @@ struct Assembler<'a, 'r, 'k, 'm> {
     files_absent: u64,
     deferred: Deferred,
     skipped: Vec<SkippedItem>,
+    pages: Vec<String>,
 }
 
 impl Assembler<'_, '_, '_, '_> {
@@ -208,6 +233,10 @@ impl Assembler<'_, '_, '_, '_> {
         S: FnMut(Node) -> Result<(), BackupError>,
     {
         self.push_carried(Some(key), builder)?;
+        if let EntryKind::File(FileContent { content: Content::Layers(layers), .. }) = &made.0.kind {
+            let roots: Vec<ChunkId> = layers.iter().map(|layer| layer.root).collect();
+            self.out.keep_below(&roots)?;
+        }
         self.out.recorder.borrow_mut().row(made.1);
         Ok(builder.push(key, &made.0)?)
     }
@@ -271,6 +300,7 @@ impl Assembler<'_, '_, '_, '_> {
             let mut reader = LeafReader::open(&leaf).map_err(malformed)?;
             while reader.advance().map_err(malformed)?.is_some() {}
             if builder.push_unchanged_leaf(&leaf, &reader.summary())? {
+                self.out.keep_below(&leaf.children)?;
                 return Ok(self.out.recorder.borrow_mut().keep_leaf(memory, at, &leaf)?);
             }
         }
@@ -298,8 +328,7 @@ impl Assembler<'_, '_, '_, '_> {
         match result {
             Some(FileResult::Read(read)) => {
                 Progress::add(&progress.bytes_done, read.stat.size);
-                let content = self.place(job, &read)?;
-                self.read_file(key, *read, content, previous)
+                self.read_file(key, (job, *read), previous)
             }
             Some(FileResult::Skipped(item)) => {
                 self.files_absent += 1;
@@ -318,8 +347,8 @@ impl Assembler<'_, '_, '_, '_> {
         }
     }
 
-    /// Where the content of a file that was read is, however many extents that takes.
-    fn place(&mut self, job: u32, read: &ReadFile) -> Result<Content, BackupError> {
+    /// Where the content of a file that was read is; of one that was compared with the last tree, what was laid of it.
+    fn laid(&mut self, job: u32, read: &ReadFile) -> Result<Content, BackupError> {
         let size = read.stat.size;
         Ok(match &read.place {
             Place::Known(content) => content.clone(),
@@ -334,6 +363,9 @@ impl Assembler<'_, '_, '_, '_> {
                 let segments = segments.as_deref().unwrap_or(if size > 0 { &dense } else { &[] });
                 Content::Inline(extents(&self.finished(job)?.chunks, *start, segments))
             }
+            Place::Increment(increment) => {
+                Content::Inline(extents_of_parts(&self.finished(job)?.chunks, &increment.parts))
+            }
         })
     }
 
@@ -341,16 +373,16 @@ impl Assembler<'_, '_, '_, '_> {
     fn read_file(
         &mut self,
         key: &EntryKey,
-        read: ReadFile,
-        content: Content,
+        (job, read): (u32, ReadFile),
         previous: Option<Box<Entry>>,
     ) -> Result<Option<(Entry, Row)>, BackupError> {
+        let laid = self.laid(job, &read)?;
+        let content = Content::Inline(Vec::new());
         let file = FileContent { size: read.stat.size, digest: read.digest, fuzzy: read.fuzzy, content };
         let mut entry = entry_of(&read.stat, EntryKind::File(file), self.inputs.owners);
         let xattrs = self.xattrs(read.xattrs)?;
-        let EntryKind::File(file) = &mut entry.kind else { return Err(BackupError::Stopped) };
         if self.inputs.shared.laying == Laying::Nothing
-            && let Content::Inline(extents) = &file.content
+            && let Content::Inline(extents) = &laid
         {
             let stored = self.out.stored(extents)?;
             if xattrs.is_none() || stored.contains(&false) {
@@ -359,11 +391,33 @@ impl Assembler<'_, '_, '_, '_> {
                 return Ok(self.deferred(key, entry.size(), previous));
             }
         }
-        file.content = self.content(std::mem::replace(&mut file.content, Content::Inline(Vec::new())))?;
+        let content = match read.place {
+            Place::Increment(increment) => self.increment(job, *increment, laid)?,
+            Place::Laid { .. } | Place::Known(_) | Place::SameAs { .. } => self.content(laid)?,
+        };
+        let EntryKind::File(file) = &mut entry.kind else { return Err(BackupError::Stopped) };
+        file.content = content;
         entry.xattrs = xattrs.ok_or(BackupError::Stopped)?;
         self.files_fuzzy += u64::from(read.fuzzy);
         let row = if read.fuzzy { Row::UNKNOWN } else { row_of(&read.stat, self.inputs.racy_from_ns) };
         Ok(Some((entry, row)))
+    }
+
+    /// The content of a large file; its page hashes are the next run's once the snapshot has a receipt.
+    fn increment(&mut self, job: u32, increment: Increment, laid: Content) -> Result<Content, BackupError> {
+        let Increment { parts, old, pages } = increment;
+        let content = match old.filter(|_| parts.has_kept()) {
+            None => self.content(laid)?,
+            Some(old) => {
+                let memory = self.inputs.shared.known.memory().ok_or(BackupError::Stopped)?;
+                let (shared, out) = (self.inputs.shared, self.out);
+                let (keys, known) = (shared.keys, &shared.known);
+                let overlay = Overlay { keys, memory, known, sink: |node: Node| out.node(&node) };
+                overlay.content(&old, (&self.finished(job)?.chunks, &parts))?
+            }
+        };
+        self.pages.extend(pages);
+        Ok(content)
     }
 
     fn deferred(&mut self, key: &EntryKey, bytes: u64, previous: Option<Box<Entry>>) -> Option<(Entry, Row)> {

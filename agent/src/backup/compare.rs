@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use common::limits::SMALL_FILE_BYTES;
+use common::limits::{PAGED_FILE_BYTES, SMALL_FILE_BYTES};
 use common::tree::entry::{DeviceNumber, Entry, EntryKind};
 use common::tree::path::EntryKey;
 use crossbeam_channel::{Receiver, Sender};
@@ -154,7 +154,7 @@ impl<'r> Comparer<'r> {
                     (true, _) => &mut self.tally.files_changed,
                 } += 1;
             }
-            let previous = if is_old { self.kept_back()? } else { None };
+            let previous = if is_old { self.old_file(&item.stat)? } else { None };
             if is_old {
                 self.pass()?;
             }
@@ -163,15 +163,21 @@ impl<'r> Comparer<'r> {
         Ok(())
     }
 
-    /// The entry that the cursor stands at, if the file's content may have to stay as it was.
-    fn kept_back(&mut self) -> Result<Option<Box<Entry>>, BackupError> {
-        // Where the server lost something, the old content may be what it lost.
-        if self.shared.laying == Laying::AsNeeded || self.shared.known.has_missing() {
+    /// The file that the cursor stands at, if its content is compared or may have to stay as it was.
+    fn old_file(&mut self, stat: &Stat) -> Result<Option<Box<Entry>>, BackupError> {
+        let is_compared = stat.kind == FileKind::File && stat.size > PAGED_FILE_BYTES;
+        let was_file = self.previous.peek().is_some_and(|(_, old)| old.is_file && !old.is_carried);
+        if !was_file || !(is_compared || self.may_stay()) {
             return Ok(None);
         }
         let at = self.previous.position();
         let (_, entry, _) = self.previous.decode_one(at)?;
-        Ok(matches!(entry.kind, EntryKind::File(_)).then(|| Box::new(entry)))
+        Ok(Some(Box::new(entry)))
+    }
+
+    /// True if the content of a file may have to stay as it was; where the server lost something, it may be what it lost.
+    fn may_stay(&self) -> bool {
+        self.shared.laying == Laying::Nothing && !self.shared.known.has_missing()
     }
 
     fn count(&mut self, stat: &Stat) {
@@ -279,8 +285,13 @@ impl<'r> Comparer<'r> {
         let has_links = item.stat.links > 1;
         if item.stat.size >= SMALL_FILE_BYTES {
             let job = self.new_job();
+            let old = previous.as_deref().and_then(|entry| match &entry.kind {
+                EntryKind::File(file) if item.stat.size > PAGED_FILE_BYTES => Some(Box::new(file.clone())),
+                _ => None,
+            });
+            let previous = previous.filter(|_| self.may_stay());
             self.push(Planned::File { key: entry_key, job, file: 0, has_links, previous });
-            self.shared.desk.submit(Job::Large { number: job, file: candidate });
+            self.shared.desk.submit(Job::Large { number: job, file: candidate, old });
             return Ok(());
         }
         self.prepare_group(&candidate);

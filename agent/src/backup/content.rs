@@ -56,6 +56,16 @@ impl<'m> KnownContent<'m> {
         !self.missing.is_empty() && self.missing.contains(id)
     }
 
+    /// True if the server misses this chunk, this node or anything below it.
+    pub fn misses(&self, id: &ChunkId) -> bool {
+        let below = || {
+            let node = self.memory.filter(|memory| memory.has_node(id)).map(|memory| memory.node(id));
+            // A node that cannot be read is found out by whoever needs it.
+            node.is_some_and(|node| node.is_ok_and(|node| node.children.iter().any(|child| self.misses(child))))
+        };
+        self.is_missing(id) || (self.has_missing() && below())
+    }
+
     /// True if any chunk is missing.
     pub fn has_missing(&self) -> bool {
         !self.missing.is_empty()

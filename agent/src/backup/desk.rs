@@ -14,6 +14,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::backup::buffers::{Buffer, Buffers, Piece};
 use crate::backup::job::Job;
+use crate::remote::transfer::FrameClass;
 
 /// A chunk of which the server may know nothing yet.
 pub struct PendingChunk {
@@ -21,6 +22,8 @@ pub struct PendingChunk {
     pub id: ChunkId,
     /// Its plaintext.
     pub piece: Piece,
+    /// How it is counted.
+    pub class: FrameClass,
 }
 
 /// What a worker does next.
@@ -228,6 +231,10 @@ mod tests {
         Job::Group(Group { number, turn: 0, files: Vec::new() })
     }
 
+    fn pending(id: u8, buffer: &Arc<Buffer>) -> PendingChunk {
+        PendingChunk { id: ChunkId::new([id; 32]), piece: Piece::new(buffer, 0..0), class: FrameClass::Changed }
+    }
+
     #[test]
     fn groups_decide_in_the_order_of_submission_whoever_reads_faster() {
         let desk = Desk::new(10, 4, Laying::AsNeeded);
@@ -257,7 +264,8 @@ mod tests {
         let Task::Read(_, mut buffer) = desk.next() else { panic!("a job waits") };
         buffer.bytes().extend_from_slice(b"content");
         let shared = buffer.share();
-        let chunk = PendingChunk { id: ChunkId::new([1; 32]), piece: Piece::new(&shared, 0..7) };
+        let chunk =
+            PendingChunk { id: ChunkId::new([1; 32]), piece: Piece::new(&shared, 0..7), class: FrameClass::Changed };
         drop(shared);
         let number = desk.keep_for_probe(vec![chunk]);
         assert!(desk.answer(number, &[false]).stored.is_empty());
@@ -274,7 +282,7 @@ mod tests {
     fn chunks_that_the_server_has_are_not_sealed() {
         let desk = Desk::new(1, 2, Laying::AsNeeded);
         let buffer = desk.free_buffer().unwrap().share();
-        let chunks = (0..3).map(|at| PendingChunk { id: ChunkId::new([at; 32]), piece: Piece::new(&buffer, 0..0) });
+        let chunks = (0..3).map(|at| pending(at, &buffer));
         let number = desk.keep_for_probe(chunks.collect());
         let stored = vec![ChunkId::new([0; 32]), ChunkId::new([2; 32])];
         assert_eq!(desk.answer(number, &[true, false, true]), Answered { stored, absent: Vec::new() });
@@ -286,7 +294,7 @@ mod tests {
     fn a_run_that_lays_nothing_seals_nothing() {
         let desk = Desk::new(1, 2, Laying::Nothing);
         let buffer = desk.free_buffer().unwrap().share();
-        let chunks = (0..2).map(|at| PendingChunk { id: ChunkId::new([at; 32]), piece: Piece::new(&buffer, 0..0) });
+        let chunks = (0..2).map(|at| pending(at, &buffer));
         let number = desk.keep_for_probe(chunks.collect());
         let (stored, absent) = (vec![ChunkId::new([1; 32])], vec![ChunkId::new([0; 32])]);
         assert_eq!(desk.answer(number, &[false, true]), Answered { stored, absent });

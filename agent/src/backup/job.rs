@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use common::id::ChunkId;
 use common::tree::content::{Content, Extent};
+use common::tree::entry::FileContent;
 
+use crate::backup::increment::Parts;
 use crate::source::SkippedItem;
 use crate::source::metadata::Stat;
 
@@ -44,6 +46,8 @@ pub enum Job {
         number: u32,
         /// The file.
         file: Candidate,
+        /// What the last tree has in its place.
+        old: Option<Box<FileContent>>,
     },
 }
 
@@ -99,6 +103,8 @@ pub enum Place {
     },
     /// Where the last tree has it.
     Known(Content),
+    /// In part where the last tree has it, in part in the stream of its job.
+    Increment(Box<Increment>),
     /// The same as another file of this run.
     SameAs {
         /// An earlier job, or the same.
@@ -106,6 +112,17 @@ pub enum Place {
         /// Which of its files.
         file: u32,
     },
+}
+
+/// A large file, compared with what the last tree has.
+#[derive(Debug)]
+pub struct Increment {
+    /// What is where.
+    pub parts: Parts,
+    /// What the last tree has.
+    pub old: Option<Box<FileContent>>,
+    /// Name of its page hashes, if they are kept.
+    pub pages: Option<String>,
 }
 
 /// A range of a file.

@@ -1,6 +1,6 @@
-//! A backup, in the order in which data flows: `walk` → `compare` (with `previous`, the last tree) → `read` → `split` → known?
-//! (`content`, then the server) → `seal` → `upload` → `assemble` → `commit`. `work` and `desk` put threads to it, `run` holds it
-//! together.
+//! A backup, in the order in which data flows: `walk` → `compare` (with `previous`, the last tree) → `read`, or `large` with
+//! `increment` → `split` → known? (`content`, then the server; `lay`) → `seal` → `upload` → `assemble` → `commit`. `work` and
+//! `desk` put threads to it, `run` holds it together.
 //!
 //! ```text
 //! walk ──batches──► compare ──plan────────────────────────────────► assemble ──nodes──► upload ──► server
@@ -18,8 +18,14 @@ pub mod commit;
 pub mod compare;
 pub mod content;
 pub mod desk;
+pub mod digest;
 pub mod fetch;
+pub mod increment;
 pub mod job;
+mod kept;
+pub mod large;
+pub mod lay;
+pub mod overlay;
 pub mod pipeline;
 pub mod plan;
 pub mod previous;

@@ -34,12 +34,13 @@ use crate::backup::walk::{BATCHES_MAX, walk};
 use crate::backup::work::Worker;
 use crate::remote::Remote;
 use crate::remote::backup::OpenSession;
-use crate::remote::transfer::{Answer, Transfer};
+use crate::remote::transfer::{Answer, FrameClass, Transfer};
 use crate::source::excludes::Acceptance;
 use crate::source::files::select;
 use crate::source::metadata::Owners;
 use crate::source::{FileSet, SkipReason, SkippedItem};
 use crate::state::memory::Memory;
+use crate::state::pages::PageFolder;
 use crate::state::recorder::Recorder;
 
 /// Buffers beyond one per worker.
@@ -73,6 +74,8 @@ pub struct Pipeline<'a> {
     pub laying: Laying,
     /// Into how much at a time.
     pub portions: Portions,
+    /// How a large file that changed is counted if its page hashes are lost.
+    pub class_without_pages: FrameClass,
 }
 
 /// A tree of which everything is durable on the server.
@@ -87,6 +90,8 @@ pub struct Laid<'m> {
     pub deferred: Deferred,
     /// The memory to be kept once the snapshot has its receipt.
     pub recorder: Recorder<'m>,
+    /// Names of the page hashes to be kept with it.
+    pub pages: Vec<String>,
 }
 
 impl Pipeline<'_> {
@@ -109,6 +114,8 @@ impl Pipeline<'_> {
             chunk_bytes_max: self.portions.chunk_bytes,
             known: KnownContent::new(memory, missing),
             splitter: Splitter::new(self.keys, ChunkParams::V1).expect("the parameters of version 1 are tested"),
+            pages: PageFolder::of(self.folder),
+            class_without_pages: self.class_without_pages,
             keys: self.keys,
             progress: self.progress.clone(),
             results,
@@ -223,6 +230,7 @@ impl Pipeline<'_> {
             sent_bytes: Progress::get(&progress.bytes_sent),
             duration_ms: 0,
         };
-        Ok(Laid { tree: assembled.tree, counts, skipped, deferred: assembled.deferred, recorder })
+        let Assembled { tree, deferred, pages, .. } = assembled;
+        Ok(Laid { tree, counts, skipped, deferred, recorder, pages })
     }
 }

@@ -153,7 +153,7 @@ impl OldLeaf {
             return Err(MemoryError::Damaged("table and tree differ"));
         }
         let is_suspect = known.has_missing()
-            && (known.is_missing(&node.id) || node.children.iter().any(|child| known.is_missing(child)));
+            && (known.is_missing(&node.id) || node.children.iter().any(|child| known.misses(child)));
         Ok(Self { at, node, keys, items, decoded: Vec::new(), is_suspect })
     }
 }

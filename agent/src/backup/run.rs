@@ -33,11 +33,13 @@ use crate::durable;
 use crate::remote::account::DayUse;
 use crate::remote::backup::{CommitAnswer, CommitParts, MemoryWorth, OpenSession, Opened};
 use crate::remote::retry::{Backoff, retry};
+use crate::remote::transfer::FrameClass;
 use crate::remote::{Remote, RemoteError};
 use crate::source::{FileSet, SkippedItem};
 use crate::state::identity::Identity;
 use crate::state::journal::{self, OpenedSession, RunLock};
 use crate::state::memory::{self, Memory, Remembered};
+use crate::state::pages::PageFolder;
 use crate::state::receipts::Receipts;
 
 /// Random values of one run, drawn by the caller.
@@ -252,6 +254,7 @@ impl Run<'_> {
         if let Err(error) = laid.recorder.finish(remembered, &self.keys.memory) {
             tracing::warn!(%error, "the tree is not remembered: the next run fetches it");
         }
+        self.keep_pages(&laid.pages, laid.counts.files_deleted > 0);
         journal::end(&self.request.folder)?;
         let is_complete = head.state == SnapshotState::Complete;
         Ok(Outcome {
@@ -270,6 +273,21 @@ impl Run<'_> {
             rolled_back,
             duration: self.begun.elapsed(),
         })
+    }
+
+    /// Keeps the page hashes that belong to the new tree, and no others. What is lost of them costs the next run a whole
+    /// comparison, so a failure is no reason to fail.
+    fn keep_pages(&self, names: &[String], deleted: bool) {
+        let folder = PageFolder::of(&self.request.folder);
+        let kept = folder.adopt(names).and_then(|()| {
+            let memory = if deleted && folder.exists() { self.remembered().ok().flatten() } else { None };
+            let Some(memory) = memory else { return Ok(0) };
+            let live = memory.page_names(&self.keys.memory).map_err(std::io::Error::other)?;
+            folder.sweep(|name| live.contains(name))
+        });
+        if let Err(error) = kept {
+            tracing::warn!(%error, "page hashes of large files are not kept");
+        }
     }
 
     /// The memory, unless it is lost or damaged.
@@ -300,6 +318,7 @@ impl Run<'_> {
             }
             journal::end(&self.request.folder)?;
         }
+        let is_reseed = parent.is_none() && self.has_lost_its_state()?;
         let key = self.fresh.session_key.clone();
         let own = OpenedSession {
             session: self.fresh.session,
@@ -307,9 +326,23 @@ impl Run<'_> {
             key,
             set_version: self.request.set_version,
             started_at_ns: self.request.started_at_ns,
+            is_reseed,
         };
         journal::keep(&self.request.folder, &own)?;
         self.open_own(own, parent)
+    }
+
+    /// True if the server has a history of the source and this machine knows nothing of it any more: large files that changed
+    /// since then are laid whole, which is no change.
+    fn has_lost_its_state(&self) -> Result<bool, BackupError> {
+        if PageFolder::of(&self.request.folder).exists() {
+            return Ok(false);
+        }
+        let found = self.wanted().newest()?.is_some();
+        if found {
+            tracing::warn!("the state of the source is lost: large files that changed are laid whole");
+        }
+        Ok(found)
     }
 
     fn resumable(&self) -> Result<Option<OpenedSession>, BackupError> {
@@ -327,7 +360,7 @@ impl Run<'_> {
             session: own.session,
             source: self.request.source,
             set_version: own.set_version,
-            kind: SnapshotKind::Regular,
+            kind: kind_of(&own),
             started_at_ns: own.started_at_ns,
             parent,
             envelope: own.envelope.clone().into(),
@@ -362,12 +395,8 @@ impl Run<'_> {
         Ok(false)
     }
 
-    fn fetch(&self, opened: &Opened) -> Result<Option<Memory>, BackupError> {
-        if opened.newest.is_none() {
-            return Ok(None);
-        }
-        self.progress.enter(Step::Fetching);
-        let wanted = Wanted {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
             runtime: self.runtime,
             remote: self.remote,
             subscription: self.request.identity.subscription,
@@ -375,7 +404,15 @@ impl Run<'_> {
             source: self.request.source,
             keys: self.keys,
             retry_seed: self.fresh.retry_seed,
-        };
+        }
+    }
+
+    fn fetch(&self, opened: &Opened) -> Result<Option<Memory>, BackupError> {
+        if opened.newest.is_none() {
+            return Ok(None);
+        }
+        self.progress.enter(Step::Fetching);
+        let wanted = self.wanted();
         let Some(newest) = wanted.newest()? else { return Ok(None) };
         match wanted.tree(&newest, &self.request.folder) {
             Ok(memory) => Ok(Some(memory)),
@@ -420,6 +457,7 @@ impl Run<'_> {
             progress: self.progress,
             laying,
             portions: portions(&session.opened.today),
+            class_without_pages: if session.own.is_reseed { FrameClass::Reseed } else { FrameClass::Changed },
         };
         pipeline.run(memory, missing)
     }
@@ -442,7 +480,7 @@ impl Run<'_> {
             agent: identity.agent,
             source: self.request.source,
             set_version: session.own.set_version,
-            kind: SnapshotKind::Regular,
+            kind: kind_of(&session.own),
             sequence: session.opened.sequence,
             root: laid.tree.root,
             parent: parent.map(|memory| memory.remembered().snapshot),
@@ -464,4 +502,8 @@ impl Run<'_> {
         let call = async || self.remote.commit(parts).await;
         Ok(self.runtime.block_on(retry(Backoff::new(self.fresh.retry_seed), call))?)
     }
+}
+
+fn kind_of(session: &OpenedSession) -> SnapshotKind {
+    if session.is_reseed { SnapshotKind::Reseed } else { SnapshotKind::Regular }
 }

@@ -16,7 +16,8 @@ use crate::backup::job::JobResult;
 use crate::backup::progress::Progress;
 use crate::backup::split::Splitter;
 use crate::backup::upload::Upload;
-use crate::remote::transfer::Transfer;
+use crate::remote::transfer::{FrameClass, Transfer};
+use crate::state::pages::PageFolder;
 
 /// What all threads of a run share.
 pub struct Shared<'r> {
@@ -34,6 +35,10 @@ pub struct Shared<'r> {
     pub known: KnownContent<'r>,
     /// Where chunks end.
     pub splitter: Splitter,
+    /// Page hashes of large files.
+    pub pages: PageFolder,
+    /// How a large file that changed is counted if its page hashes are lost.
+    pub class_without_pages: FrameClass,
     /// Keys of the scope.
     pub keys: &'r ScopeKeys,
     /// Live counters.

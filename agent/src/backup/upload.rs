@@ -110,11 +110,11 @@ impl Upload {
     ///
     /// # Errors
     /// What ended the stream.
-    pub fn put(&self, id: &ChunkId, frame: Bytes) -> Result<(), RemoteError> {
+    pub fn put(&self, id: &ChunkId, frame: Bytes, class: FrameClass) -> Result<(), RemoteError> {
         let checksum = checksum(&frame);
         let mut outbox = self.outbox.lock();
         outbox.bytes += frame.len();
-        outbox.frames.push(OutgoingFrame { frame, checksum, class: FrameClass::Changed });
+        outbox.frames.push(OutgoingFrame { frame, checksum, class });
         self.is_stored(id);
         // Sent under the lock: messages leave in the order in which they were filled.
         if outbox.bytes >= self.message_bytes { self.send(&mut outbox) } else { Ok(()) }

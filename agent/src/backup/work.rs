@@ -1,23 +1,25 @@
-//! The workers: they read groups and large files, split and name their chunks, and seal those that the server does not have.
+//! The workers: they read groups and large files, have their chunks laid, and seal those that the server does not have.
 //!
 //! One [`Worker`] per thread; `desk` says what each does next. It does not build the tree.
-//!
-//! Invariant: a chunk of the last tree is never asked for, compressed or sent; any other only after the server said that it lacks it.
 
-use common::tree::xattrs::Xattr;
 use std::fs::File;
 use std::ops::Range;
-use std::sync::Arc;
 
-use common::frame::Chunk;
-use common::keys::ChunkKind;
-use common::limits::{IDS_PER_MESSAGE_MAX, WINDOW_BYTES};
+use common::limits::PAGED_FILE_BYTES;
 use common::tree::content::Content;
+use common::tree::entry::FileContent;
+use common::tree::xattrs::Xattr;
 
 use crate::backup::BackupError;
-use crate::backup::buffers::{BUFFER_BYTES, Buffer, Piece};
+use crate::backup::buffers::Buffer;
 use crate::backup::desk::{PendingChunk, Task};
-use crate::backup::job::{Candidate, FileResult, Group, Job, JobResult, LaidChunk, Place, ReadFile, Segment, extents};
+use crate::backup::job::{
+    Candidate, FileResult, Group, Increment, Job, JobResult, LaidChunk, Place, ReadFile, Segment, extents,
+};
+use crate::backup::large::{Large, LargeRead, ReadEnd};
+use crate::backup::lay::{Stop, StopRun, lay_whole, seal};
+use crate::backup::overlay::extents_of_parts;
+use crate::backup::plan::{directory_key, entry_key};
 use crate::backup::progress::Progress;
 use crate::backup::read::{ATTEMPTS_MAX, SmallFile, hash_zeros, map, read_exact_at, read_small};
 use crate::backup::seal::Press;
@@ -26,37 +28,7 @@ use crate::source::files::join;
 use crate::source::handles::Handles;
 use crate::source::metadata::{FileKind, Stat, xattrs_of_handle};
 use crate::source::{SkipReason, SkippedItem, is_gone};
-
-/// What a stopped file or run looks like inside a worker.
-enum Stop {
-    /// This file only.
-    File(std::io::Error),
-    /// The run.
-    Run(BackupError),
-    /// The run, and who stopped it said why.
-    Quiet,
-}
-
-impl From<std::io::Error> for Stop {
-    fn from(error: std::io::Error) -> Self {
-        Self::File(error)
-    }
-}
-
-impl<E: Into<BackupError>> From<E> for StopRun {
-    fn from(error: E) -> Self {
-        Self(error.into())
-    }
-}
-
-/// A failure of the run, apart from those of one file.
-struct StopRun(BackupError);
-
-impl From<StopRun> for Stop {
-    fn from(stop: StopRun) -> Self {
-        Self::Run(stop.0)
-    }
-}
+use crate::state::pages::PageFolder;
 
 /// A file of a group between reading and laying.
 enum Draft {
@@ -103,7 +75,7 @@ impl<'r> Worker<'r> {
     fn read(&mut self, job: Job, buffer: Buffer) -> Result<(), StopRun> {
         let result = match job {
             Job::Group(group) => self.group(group, buffer),
-            Job::Large { number, file } => self.large(number, &file, buffer),
+            Job::Large { number, file, old } => self.large(number, (&file, old), buffer),
         };
         match result {
             Ok(result) => {
@@ -127,7 +99,7 @@ impl<'r> Worker<'r> {
         }
         let decide = || self.decide(group.number, drafts, buffer.bytes());
         let mut files = self.shared.desk.in_turn(group.turn, decide).ok_or(Stop::Quiet)?;
-        let chunks = self.cut_to_the_end(buffer)?;
+        let chunks = lay_whole(self.shared, buffer)?;
         for (at, file) in group.files.iter().enumerate() {
             if files[at].is_none() {
                 files[at] = Some(self.grown(file)?);
@@ -205,27 +177,41 @@ impl<'r> Worker<'r> {
     /// A small file that became large: a stream of its own.
     fn grown(&mut self, file: &Candidate) -> Result<FileResult, Stop> {
         let Some(buffer) = self.another_buffer()? else { return Err(Stop::Quiet) };
-        let result = self.large(0, file, buffer)?;
+        let result = self.large(0, (file, None), buffer)?;
         let Some(FileResult::Read(mut read)) = result.files.into_iter().next() else {
             return Ok(FileResult::Gone);
         };
-        if let Place::Laid { start, segments } = &read.place {
-            let dense = [Segment { bytes: read.stat.size, is_hole: false }];
-            let segments = segments.as_deref().unwrap_or(if read.stat.size > 0 { &dense } else { &[] });
-            read.place = Place::Known(Content::Inline(extents(&result.chunks, *start, segments)));
-        }
+        read.place = Place::Known(Content::Inline(match &read.place {
+            Place::Laid { start, segments } => {
+                let dense = [Segment { bytes: read.stat.size, is_hole: false }];
+                let segments = segments.as_deref().unwrap_or(if read.stat.size > 0 { &dense } else { &[] });
+                extents(&result.chunks, *start, segments)
+            }
+            Place::Increment(increment) => extents_of_parts(&result.chunks, &increment.parts),
+            Place::Known(_) | Place::SameAs { .. } => return Ok(FileResult::Read(read)),
+        }));
         Ok(FileResult::Read(read))
     }
 
-    fn large(&mut self, number: u32, file: &Candidate, buffer: Buffer) -> Result<JobResult, Stop> {
-        match self.large_file(file, buffer) {
+    fn large(
+        &mut self,
+        number: u32,
+        (file, old): (&Candidate, Option<Box<FileContent>>),
+        buffer: Buffer,
+    ) -> Result<JobResult, Stop> {
+        match self.large_file(file, old, buffer) {
             Ok((read, chunks)) => Ok(JobResult { number, chunks, files: vec![FileResult::Read(Box::new(read))] }),
             Err(Stop::File(error)) => Ok(JobResult { number, chunks: Vec::new(), files: vec![not_read(file, &error)] }),
             Err(stop) => Err(stop),
         }
     }
 
-    fn large_file(&mut self, file: &Candidate, buffer: Buffer) -> Result<(ReadFile, Vec<LaidChunk>), Stop> {
+    fn large_file(
+        &mut self,
+        file: &Candidate,
+        old: Option<Box<FileContent>>,
+        buffer: Buffer,
+    ) -> Result<(ReadFile, Vec<LaidChunk>), Stop> {
         let handle = self.handles.file(&file.directory, &file.name)?;
         Progress::add(&self.shared.progress.files_opened, 1);
         let mut before = file.stat;
@@ -235,89 +221,92 @@ impl<'r> Worker<'r> {
                 Some(buffer) => buffer,
                 None => self.another_buffer()?.ok_or(Stop::Quiet)?,
             };
-            let streamed = self.stream(&handle, &before, own)?;
+            let is_last = attempt == ATTEMPTS_MAX;
+            let read = self.read_large(&handle, (file, &before), old.as_deref(), (own, is_last))?;
             let after = Stat::at(&handle, c"")?;
             if after.kind != FileKind::File {
                 return Err(std::io::Error::from(std::io::ErrorKind::NotFound).into());
             }
-            let is_steady = after.is_same_as(&before) && streamed.size == after.size;
-            if is_steady || attempt == ATTEMPTS_MAX {
-                let xattrs = xattrs_of_handle(&handle)?;
-                let has_holes = streamed.segments.iter().any(|segment| segment.is_hole);
-                let place = Place::Laid { start: 0, segments: has_holes.then_some(streamed.segments) };
-                let stat = Stat { size: streamed.size, ..after };
-                let read = ReadFile { stat, xattrs, digest: streamed.digest, fuzzy: !is_steady, place };
-                return Ok((read, streamed.chunks));
+            let is_steady = read.as_ref().is_some_and(|read| after.is_same_as(&before) && read.size == after.size);
+            match read.filter(|_| is_steady || is_last) {
+                Some(read) => {
+                    let xattrs = xattrs_of_handle(&handle)?;
+                    let stat = Stat { size: read.size, ..after };
+                    let place = match read.place {
+                        Place::Increment(increment) => Place::Increment(Box::new(Increment { old, ..*increment })),
+                        place => place,
+                    };
+                    let fuzzy = !is_steady;
+                    return Ok((ReadFile { stat, xattrs, digest: read.digest, fuzzy, place }, read.chunks));
+                }
+                None => before = after,
             }
-            before = after;
         }
-        unreachable!("the last attempt returns")
+        // Each attempt found the file on its way from large to small or back.
+        Err(std::io::Error::from(std::io::ErrorKind::WouldBlock).into())
     }
 
-    /// Reads a file from its start to the size that it had, cutting and naming chunks on the way.
-    fn stream(&mut self, file: &File, stat: &Stat, mut buffer: Buffer) -> Result<Streamed, Stop> {
+    /// One attempt; `None` if it has to be made again.
+    fn read_large(
+        &mut self,
+        handle: &File,
+        (file, stat): (&Candidate, &Stat),
+        old: Option<&FileContent>,
+        (buffer, is_last): (Buffer, bool),
+    ) -> Result<Option<Streamed>, Stop> {
+        if stat.size <= PAGED_FILE_BYTES {
+            return self.short(handle, stat, buffer).map(Some);
+        }
+        let key = entry_key(&[&directory_key(&file.directory)[..], &file.name].concat());
+        let name = PageFolder::name(&key, &self.shared.keys.memory);
+        let large = Large { shared: self.shared, file: handle, name: &name, old };
+        // The last attempt does nothing that could make it fail.
+        match large.read(&mut self.press, buffer, (stat, !is_last))? {
+            ReadEnd::Read(read) => {
+                let LargeRead { size, digest, parts, chunks, has_pages } = *read;
+                let increment = Increment { parts, old: None, pages: has_pages.then_some(name) };
+                Ok(Some(Streamed { size, digest, place: Place::Increment(Box::new(increment)), chunks }))
+            }
+            ReadEnd::Changing => Ok(None),
+            ReadEnd::Small if is_last => {
+                let buffer = self.another_buffer()?.ok_or(Stop::Quiet)?;
+                self.short(handle, &Stat { size: stat.size.min(PAGED_FILE_BYTES), ..*stat }, buffer).map(Some)
+            }
+            ReadEnd::Small => Ok(None),
+        }
+    }
+
+    /// Reads a file of at most [`PAGED_FILE_BYTES`] from its start to the size that it had.
+    fn short(&mut self, file: &File, stat: &Stat, mut buffer: Buffer) -> Result<Streamed, Stop> {
         let dense = vec![Segment { bytes: stat.size, is_hole: false }];
         let wanted = if stat.may_have_holes() { map(file, stat.size)? } else { dense };
         let mut hasher = self.shared.keys.id.content_hasher();
-        let mut streamed = Streamed::default();
-        'segments: for segment in wanted {
+        let (mut size, mut segments) = (0, Vec::new());
+        for segment in wanted {
+            let mut bytes = segment.bytes;
             if segment.is_hole {
-                hash_zeros(&mut hasher, segment.bytes);
-                streamed.push(segment.bytes, true);
-                continue;
-            }
-            let mut left = segment.bytes;
-            while left > 0 {
-                if buffer.len() + WINDOW_BYTES > BUFFER_BYTES {
-                    buffer = self.cut_and_go_on(buffer, &mut streamed.chunks)?;
-                }
+                hash_zeros(&mut hasher, bytes);
+            } else {
                 let from = buffer.len();
-                // One window at a time: read, hashed while it is in the cache.
-                let step = usize::try_from(left).unwrap_or(WINDOW_BYTES).min(WINDOW_BYTES);
-                buffer.bytes().resize(from + step, 0);
-                let read = read_exact_at(file, streamed.size, &mut buffer.bytes()[from..])?;
+                buffer.bytes().resize(from + usize::try_from(bytes).unwrap_or(0), 0);
+                let read = read_exact_at(file, size, &mut buffer.bytes()[from..])?;
                 buffer.bytes().truncate(from + read);
                 hasher.update(&buffer[from..]);
                 Progress::add(&self.shared.progress.bytes_read, read as u64);
-                streamed.push(read as u64, false);
-                left -= read as u64;
-                if read < step {
-                    break 'segments; // the file became shorter
-                }
-                if self.shared.progress.is_cancelled() {
-                    return Err(Stop::Run(BackupError::Cancelled));
-                }
+                bytes = read as u64;
+            }
+            size += bytes;
+            if bytes > 0 {
+                segments.push(Segment { bytes, ..segment });
+            }
+            if bytes < segment.bytes {
+                break; // the file became shorter
             }
         }
-        streamed.chunks.extend(self.cut_to_the_end(buffer)?);
-        streamed.digest = *hasher.finalize().as_bytes();
-        Ok(streamed)
-    }
-
-    /// Cuts what can be cut of a stream that goes on, and starts another buffer with the rest.
-    fn cut_and_go_on(&mut self, buffer: Buffer, chunks: &mut Vec<LaidChunk>) -> Result<Buffer, Stop> {
-        let full = buffer.share();
-        let (mut ranges, mut at) = (Vec::new(), 0);
-        while full.len() - at >= self.shared.splitter.lookahead_bytes() {
-            let bytes = self.shared.cut(&full[at..]);
-            ranges.push(at..at + bytes);
-            at += bytes;
-        }
-        chunks.extend(deliver(self.shared, &full, &ranges)?);
-        let mut next = self.another_buffer()?.ok_or(Stop::Quiet)?;
-        next.bytes().extend_from_slice(&full[at..]);
-        Ok(next)
-    }
-
-    fn cut_to_the_end(&mut self, buffer: Buffer) -> Result<Vec<LaidChunk>, Stop> {
-        let whole = buffer.share();
-        let (mut ranges, mut at) = (Vec::new(), 0);
-        while at < whole.len() {
-            let bytes = self.shared.cut(&whole[at..]);
-            ranges.push(at..at + bytes);
-            at += bytes;
-        }
-        Ok(deliver(self.shared, &whole, &ranges)?)
+        let has_holes = segments.iter().any(|segment: &Segment| segment.is_hole);
+        let place = Place::Laid { start: 0, segments: has_holes.then_some(segments) };
+        let digest = *hasher.finalize().as_bytes();
+        Ok(Streamed { size, digest, place, chunks: lay_whole(self.shared, buffer)? })
     }
 
     fn another_buffer(&mut self) -> Result<Option<Buffer>, Stop> {
@@ -326,55 +315,12 @@ impl<'r> Worker<'r> {
     }
 }
 
-#[derive(Default)]
+/// A large file as one attempt read it.
 struct Streamed {
     size: u64,
     digest: [u8; 32],
-    segments: Vec<Segment>,
+    place: Place,
     chunks: Vec<LaidChunk>,
-}
-
-impl Streamed {
-    fn push(&mut self, bytes: u64, is_hole: bool) {
-        self.size += bytes;
-        match self.segments.last_mut() {
-            Some(last) if last.is_hole == is_hole => last.bytes += bytes,
-            _ if bytes == 0 => {}
-            _ => self.segments.push(Segment { bytes, is_hole }),
-        }
-    }
-}
-
-/// Seals one chunk and hands it over.
-fn seal(shared: &Shared<'_>, press: &mut Press, chunk: PendingChunk) -> Result<(), StopRun> {
-    let plain_bytes = chunk.piece.len() as u64;
-    let frame = press.seal(&Chunk { kind: ChunkKind::Data, id: chunk.id, children: &[], plaintext: &chunk.piece })?;
-    // The buffer is free before this thread may have to wait for the way out.
-    let id = chunk.id;
-    drop(chunk);
-    Progress::add(&shared.progress.bytes_laid, plain_bytes);
-    Progress::add(&shared.progress.data_frames_sent, 1);
-    Ok(shared.upload.put(&id, frame)?)
-}
-
-/// Names chunks, and asks the server about those that are new to this agent.
-fn deliver(shared: &Shared<'_>, buffer: &Arc<Buffer>, ranges: &[Range<usize>]) -> Result<Vec<LaidChunk>, StopRun> {
-    let (mut chunks, mut pending) = (Vec::with_capacity(ranges.len()), Vec::new());
-    for range in ranges {
-        let id = shared.keys.id.chunk_id(ChunkKind::Data, &[], &buffer[range.clone()]);
-        chunks.push((id, u32::try_from(range.len()).unwrap_or(u32::MAX)));
-        if !shared.known.is_stored(&id)? && shared.upload.claim(&id) {
-            pending.push(PendingChunk { id, piece: Piece::new(buffer, range.clone()) });
-        }
-    }
-    while !pending.is_empty() {
-        let rest = pending.split_off(pending.len().min(IDS_PER_MESSAGE_MAX));
-        let ids: Vec<_> = pending.iter().map(|chunk| chunk.id).collect();
-        let number = shared.desk.keep_for_probe(pending);
-        shared.transfer.probe(number, &ids)?;
-        pending = rest;
-    }
-    Ok(chunks)
 }
 
 fn not_read(file: &Candidate, error: &std::io::Error) -> FileResult {

@@ -32,6 +32,8 @@ pub struct OpenedSession {
     pub set_version: u64,
     /// Agent's clock at its start, nanoseconds since 1970.
     pub started_at_ns: i64,
+    /// True if large files may be laid whole because their page hashes were lost.
+    pub is_reseed: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,6 +45,7 @@ struct Stored {
     envelope: String,
     set_version: u64,
     started_at_ns: i64,
+    is_reseed: bool,
 }
 
 impl Drop for Stored {
@@ -63,6 +66,7 @@ pub fn keep(folder: &Path, session: &OpenedSession) -> Result<(), DurableError> 
         envelope: hex(&session.envelope),
         set_version: session.set_version,
         started_at_ns: session.started_at_ns,
+        is_reseed: session.is_reseed,
     };
     let text = Zeroizing::new(toml::to_string(&stored).expect("numbers and texts"));
     durable::replace(&path(folder), text.as_bytes(), 0o600)
@@ -97,6 +101,7 @@ fn decode(stored: &Stored) -> Option<OpenedSession> {
         envelope,
         set_version: stored.set_version,
         started_at_ns: stored.started_at_ns,
+        is_reseed: stored.is_reseed,
     })
 }
 
@@ -172,6 +177,7 @@ mod tests {
             key: SessionKey::new([2; 32]),
             envelope: b"age".to_vec(),
             set_version: 3,
+            is_reseed: true,
             started_at_ns: 4,
         };
         keep(folder.path(), &session).unwrap();

@@ -10,17 +10,20 @@
 //! Invariant: a node is used only after its id was computed again, and the ids hang together from the root that `head` names.
 //! Invariant: I10 — magic and version first.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use common::id::{ChunkId, SessionId};
 use common::keys::{ChunkKind, IdKey};
-use common::limits::{MEMORY_FILE_BYTES_MAX, NODE_BYTES_MAX, NODE_CHILDREN_MAX};
+use common::limits::{MEMORY_FILE_BYTES_MAX, NODE_BYTES_MAX, NODE_CHILDREN_MAX, PAGED_FILE_BYTES};
 use common::tree::node::{LeafReader, Node, read_branch};
+use common::tree::path::EntryKey;
 
 use crate::durable::{self, DurableError};
 use crate::state::by_id::ById;
+use crate::state::pages::PageFolder;
 
 pub(super) const TREE_MAGIC: &[u8; 4] = b"DBM\x01";
 const HEAD_MAGIC: &[u8; 4] = b"DBH\x01";
@@ -184,6 +187,26 @@ impl Memory {
             return Err(MemoryError::Damaged("a node is not what its id says"));
         }
         Ok(Node { kind, id: *id, children, plaintext: plaintext.to_vec() })
+    }
+
+    /// Names of the page hashes of all its large files.
+    ///
+    /// # Errors
+    /// As [`Self::node`].
+    pub fn page_names(&self, memory_key: &IdKey) -> Result<HashSet<String>, MemoryError> {
+        let malformed = |_| MemoryError::Damaged("a node is malformed");
+        let mut names = HashSet::new();
+        for at in 0..self.leaf_count() {
+            let leaf = self.leaf(at)?;
+            let mut reader = LeafReader::open(&leaf).map_err(malformed)?;
+            while let Some(view) = reader.advance().map_err(malformed)? {
+                if view.is_file() && view.size() > PAGED_FILE_BYTES {
+                    let key = EntryKey::from_encoded(reader.key()).map_err(|_| MemoryError::Damaged("a key"))?;
+                    names.insert(PageFolder::name(&key, memory_key));
+                }
+            }
+        }
+        Ok(names)
     }
 
     /// Walks the branches down to the leaves, in key order.

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! STATE/identity.toml        who this machine is; mode 0600
-//! STATE/sources/<source id>/ memory of the last tree, receipts, the session in progress, how its runs went
+//! STATE/sources/<source id>/ memory of the last tree, page hashes of its large files, receipts, the session in
+//!                            progress, how its runs went
 //! ```
-//! Every file is written through `durable`. Losing the folders of the sources costs one slower run; losing the identity, a new setup.
+//! Every file but page hashes is written through `durable`. Losing the folders of the sources costs one slower run; losing the identity, a new setup.
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ pub mod by_id;
 pub mod identity;
 pub mod journal;
 pub mod memory;
+pub mod pages;
 pub mod receipts;
 pub mod recorder;
 pub mod runs;

@@ -8,7 +8,8 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use common::id::ChunkId;
-use common::keys::IdKey;
+use common::keys::{ChunkKind, IdKey};
+use common::tree::extents::child_nodes;
 use common::tree::node::Node;
 
 use crate::durable;
@@ -25,6 +26,8 @@ pub struct Recorder<'m> {
     folder: PathBuf,
     old: Option<&'m Memory>,
     kept: Vec<ChunkId>,
+    /// Extents nodes of the old tree that are kept with all below them.
+    kept_below: Vec<ChunkId>,
     tree: Option<NewTree>,
     rows: Vec<Row>,
 }
@@ -40,7 +43,7 @@ impl<'m> Recorder<'m> {
     /// Starts the memory of a new tree in `folder`, beside the one of `old`.
     pub fn new(folder: &Path, old: Option<&'m Memory>) -> Self {
         let rows = Vec::with_capacity(old.map_or(0, Memory::entry_count));
-        Self { folder: folder.to_owned(), old, kept: Vec::new(), tree: None, rows }
+        Self { folder: folder.to_owned(), old, kept: Vec::new(), kept_below: Vec::new(), tree: None, rows }
     }
 
     /// Adds a node of the new tree.
@@ -62,6 +65,19 @@ impl<'m> Recorder<'m> {
     pub fn keep_leaf(&mut self, old: &Memory, at: usize, leaf: &Node) -> Result<(), MemoryError> {
         self.rows.extend_from_slice(old.rows(at));
         self.add(leaf)
+    }
+
+    /// Adds the extents nodes of the old tree among `children`, with all below them.
+    ///
+    /// # Errors
+    /// If they cannot be copied.
+    pub fn keep_below(&mut self, old: &Memory, children: &[ChunkId]) -> Result<(), MemoryError> {
+        let nodes = children.iter().filter(|id| old.has_node(id));
+        match &mut self.tree {
+            None => self.kept_below.extend(nodes),
+            Some(tree) => nodes.copied().try_for_each(|id| tree.append_below(old, &id))?,
+        }
+        Ok(())
     }
 
     /// Adds the row of the next entry that is not in a kept leaf.
@@ -103,6 +119,9 @@ impl<'m> Recorder<'m> {
                 for id in self.kept.drain(..) {
                     tree.append(&old.node(&id)?)?;
                 }
+                for id in self.kept_below.drain(..) {
+                    tree.append_below(old, &id)?;
+                }
             }
             self.tree = Some(tree);
         }
@@ -115,6 +134,20 @@ impl NewTree {
         let mut file = BufWriter::with_capacity(256 << 10, durable::Writer::create(&tree_path(folder), 0o600)?);
         file.write_all(TREE_MAGIC).map_err(MemoryError::Read)?;
         Ok(Self { file, index: Vec::new(), known: ById::default(), offset: TREE_MAGIC.len() as u64 })
+    }
+
+    /// Copies an extents node and all below it.
+    fn append_below(&mut self, old: &Memory, id: &ChunkId) -> Result<(), MemoryError> {
+        if self.known.contains_key(id) {
+            return Ok(());
+        }
+        let node = old.node(id)?;
+        if node.kind == ChunkKind::Extents {
+            let below = child_nodes(&node).map_err(|_| MemoryError::Damaged("a node is malformed"))?;
+            below.iter().try_for_each(|child| self.append_below(old, child))?;
+            self.append(&node)?;
+        }
+        Ok(())
     }
 
     fn append(&mut self, node: &Node) -> Result<(), MemoryError> {

@@ -37,6 +37,8 @@ pub struct State {
     pub opens: Vec<v1::OpenRequest>,
     pub put_frames: usize,
     pub put_twice: usize,
+    /// Plain bytes of data that were put, by class: changed, laid again, reseeded.
+    pub put_plain: [u64; 3],
     pub probed: usize,
     pub commits: HashMap<Bytes, v1::CommitReply>,
     pub snapshots: Vec<v1::Snapshot>,
@@ -86,6 +88,10 @@ impl State {
             assert!(self.has_losses || self.frames.contains_key(child), "a node came before its child");
         }
         self.put_frames += 1;
+        if !header.kind.is_node() {
+            let class = usize::try_from(frame.class - 1).unwrap();
+            self.put_plain[class] += u64::from(header.plain_bytes);
+        }
         let is_new = self.frames.insert(header.id, frame.frame.clone()).is_none();
         self.put_twice += usize::from(!(is_new || self.has_losses && header.kind.is_node()));
     }

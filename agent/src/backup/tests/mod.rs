@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod double;
+mod large;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -1,0 +1,383 @@
+//! Reading a large file: window by window, hashed and compared page by page with the last tree's, laid where it differs.
+//!
+//! The decisions are `increment`'s, the chunks are `lay`'s, the hashes that are compared are `state::pages`'. It builds no tree.
+//!
+//! Invariant: a page is kept only if its hash is the one that belongs to the remembered content of this file.
+//! Invariant: a content whose hashes are lost is compared as a whole before anything of it is laid.
+
+use std::fs::File;
+use std::ops::Range;
+
+use common::limits::{PAGE_BYTES, PAGED_FILE_BYTES, WAITING_PAGES_BYTES, WINDOW_BYTES};
+use common::tree::entry::FileContent;
+use rustix::fs::Advice;
+
+use crate::backup::BackupError;
+use crate::backup::buffers::Buffer;
+use crate::backup::digest::{ChainingValue, Subtrees, hash_window};
+use crate::backup::increment::{From, Parts, page_bytes, plan_window};
+use crate::backup::job::{LaidChunk, Segment};
+use crate::backup::kept::{Kept, lost_ranges};
+use crate::backup::lay::{Stop, StopRun, Stream};
+use crate::backup::progress::Progress;
+use crate::backup::read::{map, read_exact_at};
+use crate::backup::seal::Press;
+use crate::backup::shared::Shared;
+use crate::remote::transfer::FrameClass;
+use crate::source::metadata::Stat;
+use crate::state::pages::{KnownPages, PageHash, PagesWriter, WindowPages, page_hash};
+
+static ZEROS: [u8; WINDOW_BYTES] = [0; WINDOW_BYTES];
+
+/// A large file that was read.
+pub struct LargeRead {
+    /// Bytes read.
+    pub size: u64,
+    /// Of the content.
+    pub digest: [u8; 32],
+    /// What is where.
+    pub parts: Parts,
+    /// What was laid.
+    pub chunks: Vec<LaidChunk>,
+    /// True if its page hashes were kept for the next run.
+    pub has_pages: bool,
+}
+
+/// How a reading ended.
+pub enum ReadEnd {
+    /// With everything.
+    Read(Box<LargeRead>),
+    /// What was compared is not what was read afterwards.
+    Changing,
+    /// The file is not large any more.
+    Small,
+}
+
+/// One large file and what is known of it.
+pub struct Large<'a, 'r> {
+    /// What the run shares.
+    pub shared: &'a Shared<'r>,
+    /// The file.
+    pub file: &'a File,
+    /// Name of its page hashes.
+    pub name: &'a str,
+    /// What the last tree has in its place.
+    pub old: Option<&'a FileContent>,
+}
+
+impl Large<'_, '_> {
+    /// Reads the file, which is as `stat` says.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn read(&self, press: &mut Press, buffer: Buffer, (stat, may_relay): (&Stat, bool)) -> Result<ReadEnd, Stop> {
+        let shared = self.shared;
+        let _ = rustix::fs::fadvise(self.file, 0, None, Advice::Sequential);
+        let holes = holes(self.file, stat)?;
+        let key = &shared.keys.memory;
+        let known = self.old.and_then(|old| shared.pages.open(self.name, key, (&old.digest, old.size)));
+        if let (None, Some(old)) = (&known, self.old)
+            && old.size == stat.size
+            && let Some(same) = self.compare_whole(old, &holes)?
+        {
+            return Ok(ReadEnd::Read(Box::new(same)));
+        }
+        let class =
+            if self.old.is_some() && known.is_none() { shared.class_without_pages } else { FrameClass::Changed };
+        let lost = self.old.map_or(Ok(Vec::new()), |old| lost_ranges(&shared.known, old)).map_err(StopRun::from)?;
+        let mut reading = Reading {
+            large: self,
+            holes: &holes,
+            lost: &lost,
+            known,
+            old_size: self.old.map_or(0, |old| old.size),
+            pages: shared.pages.create(self.name, key).inspect_err(|error| complain(error)).ok(),
+            stream: Some(Stream::new(shared, press, buffer, class)),
+            parts: Parts::default(),
+            waiting: Vec::new(),
+            is_run_open: false,
+            digest: Subtrees::default(),
+            values: Vec::new(),
+        };
+        reading.windows(stat.size)?;
+        reading.finish(may_relay)
+    }
+
+    /// Reads a file without its hashes; the answer if its content is still the one of the last tree. Makes its hashes.
+    fn compare_whole(&self, old: &FileContent, holes: &[Range<u64>]) -> Result<Option<LargeRead>, Stop> {
+        let shared = self.shared;
+        let mut reading = Reading {
+            large: self,
+            holes,
+            lost: &[],
+            known: None,
+            old_size: 0,
+            pages: shared.pages.create(self.name, &shared.keys.memory).inspect_err(|error| complain(error)).ok(),
+            stream: None,
+            parts: Parts::default(),
+            waiting: Vec::new(),
+            is_run_open: false,
+            digest: Subtrees::default(),
+            values: Vec::new(),
+        };
+        reading.windows(old.size)?;
+        let Reading { digest, pages, .. } = reading;
+        if digest.root(&shared.keys.id) != Some(old.digest) {
+            return Ok(None);
+        }
+        let mut parts = Parts::default();
+        parts.push(old.size, From::Kept);
+        let kept = Kept::of(&shared.known, old, &parts).map_err(StopRun::from)?;
+        let chunks: Vec<LaidChunk> = kept.lengths.iter().map(|(id, bytes)| (*id, *bytes)).collect();
+        let has_pages = finish_pages(pages, (&old.digest, old.size), &chunks);
+        Ok(Some(LargeRead { size: old.size, digest: old.digest, parts, chunks: Vec::new(), has_pages }))
+    }
+}
+
+/// One reading from the first window to the last.
+pub(super) struct Reading<'a, 'r> {
+    pub(super) large: &'a Large<'a, 'r>,
+    holes: &'a [Range<u64>],
+    lost: &'a [Range<u64>],
+    pub(super) known: Option<KnownPages>,
+    old_size: u64,
+    pages: Option<PagesWriter>,
+    /// None if nothing is laid.
+    pub(super) stream: Option<Stream<'a, 'r>>,
+    pub(super) parts: Parts,
+    /// Changed pages that are laid together.
+    waiting: Vec<u8>,
+    is_run_open: bool,
+    digest: Subtrees,
+    values: Vec<ChainingValue>,
+}
+
+impl Reading<'_, '_> {
+    fn windows(&mut self, size: u64) -> Result<(), Stop> {
+        let mut at = 0;
+        while at < size {
+            let bytes = usize::try_from(size - at).unwrap_or(WINDOW_BYTES).min(WINDOW_BYTES);
+            let read = self.window(at, bytes)?;
+            at += read as u64;
+            if read < bytes {
+                break; // the file became shorter
+            }
+            if self.large.shared.progress.is_cancelled() {
+                return Err(Stop::Run(BackupError::Cancelled));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads, hashes and decides one window; the bytes read.
+    fn window(&mut self, at: u64, bytes: usize) -> Result<usize, Stop> {
+        let old = self.known.as_mut().and_then(KnownPages::next_window);
+        if covers(self.holes, &(at..at + bytes as u64)) {
+            self.hole(at, bytes, old.as_ref())?;
+            return Ok(bytes);
+        }
+        let mut scratch = Vec::new();
+        let buffer = match &mut self.stream {
+            Some(stream) => stream.room(WINDOW_BYTES)?,
+            None => &mut scratch,
+        };
+        let from = buffer.len();
+        buffer.resize(from + bytes, 0);
+        let read = read_exact_at(self.large.file, at, &mut buffer[from..])?;
+        buffer.truncate(from + read);
+        Progress::add(&self.large.shared.progress.bytes_read, read as u64);
+        if read == 0 {
+            return Ok(0);
+        }
+        self.values.clear();
+        let id_key = &self.large.shared.keys.id;
+        let value = hash_window(id_key, at, &buffer[from..], &mut self.values);
+        let pages = hashes(&self.values, |page| is_hole_page(self.holes, at, page, read));
+        self.note(WindowPages { value, pages: pages.iter().map(|(hash, _)| *hash).collect() });
+        if self.stream.is_none() {
+            return Ok(read);
+        }
+        let lost = |page: usize| overlaps(self.lost, &page_range(at, page, read));
+        match plan_window(&pages, old.as_ref(), lost) {
+            Some(kept) => self.keep_pages(from, read, (&pages, &kept))?,
+            None => self.lay_window(from, read, &pages),
+        }
+        Ok(read)
+    }
+
+    /// A window that is one hole.
+    fn hole(&mut self, at: u64, bytes: usize, old: Option<&WindowPages>) -> Result<(), Stop> {
+        let id_key = &self.large.shared.keys.id;
+        let same_length = self.old_size.saturating_sub(at).min(WINDOW_BYTES as u64) == bytes as u64;
+        let value = match old {
+            Some(old) if old.pages.is_empty() && same_length => old.value,
+            _ => {
+                self.values.clear();
+                hash_window(id_key, at, &ZEROS[..bytes], &mut self.values)
+            }
+        };
+        let is_kept = old.is_some_and(|old| old.pages.is_empty() && same_length)
+            && !overlaps(self.lost, &(at..at + bytes as u64));
+        self.note(WindowPages { value, pages: Vec::new() });
+        if is_kept {
+            self.end_run();
+        }
+        self.parts.push(bytes as u64, if is_kept { From::Kept } else { From::Hole });
+        Ok(())
+    }
+
+    fn note(&mut self, window: WindowPages) {
+        self.digest.push(&self.large.shared.keys.id, window.value);
+        if let Some(pages) = &mut self.pages
+            && let Err(error) = pages.window(&window)
+        {
+            complain(&error);
+            self.pages = None;
+        }
+    }
+
+    /// Keeps the unchanged pages of the window at the end of the buffer, and takes the others to those that wait.
+    fn keep_pages(
+        &mut self,
+        from: usize,
+        bytes: usize,
+        (pages, kept): (&[(PageHash, bool)], &[bool]),
+    ) -> Result<(), Stop> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let buffer = stream.buffer();
+        for (page, ((_, is_hole), is_kept)) in pages.iter().zip(kept).enumerate() {
+            let length = page_bytes(bytes, page);
+            let place = match (is_kept, is_hole) {
+                (true, _) => From::Kept,
+                (false, true) => From::Hole,
+                (false, false) => {
+                    let start = from + page * PAGE_BYTES;
+                    let place = From::Waiting(self.waiting.len() as u64);
+                    self.waiting.extend_from_slice(&buffer[start..start + length]);
+                    place
+                }
+            };
+            self.parts.push(length as u64, place);
+        }
+        buffer.truncate(from);
+        self.end_run();
+        if self.waiting.len() >= WAITING_PAGES_BYTES { self.lay_waiting() } else { Ok(()) }
+    }
+
+    /// Leaves the window in the buffer, without its holes: it goes on the run of whole windows, or begins one.
+    fn lay_window(&mut self, from: usize, bytes: usize, pages: &[(PageHash, bool)]) {
+        let Some(stream) = &mut self.stream else { return };
+        let mut position = stream.position() - bytes as u64;
+        let (buffer, mut end) = (stream.buffer(), from);
+        for (page, (_, is_hole)) in pages.iter().enumerate() {
+            let (start, length) = (from + page * PAGE_BYTES, page_bytes(bytes, page));
+            if *is_hole {
+                self.parts.push(length as u64, From::Hole);
+                continue;
+            }
+            if start != end {
+                buffer.copy_within(start..start + length, end);
+            }
+            end += length;
+            self.parts.push(length as u64, From::Laid(position));
+            position += length as u64;
+        }
+        buffer.truncate(end);
+        self.is_run_open = true;
+    }
+
+    fn end_run(&mut self) {
+        if let (true, Some(stream)) = (self.is_run_open, &mut self.stream) {
+            stream.end_segment();
+        }
+        self.is_run_open = false;
+    }
+
+    /// Lays the pages that wait, as a segment of their own.
+    fn lay_waiting(&mut self) -> Result<(), Stop> {
+        self.end_run();
+        let Some(stream) = self.stream.as_mut().filter(|_| !self.waiting.is_empty()) else { return Ok(()) };
+        self.parts.place_waiting(stream.position());
+        stream.room(self.waiting.len())?.extend_from_slice(&self.waiting);
+        self.waiting.clear();
+        stream.end_segment();
+        Ok(())
+    }
+
+    fn finish(mut self, may_relay: bool) -> Result<ReadEnd, Stop> {
+        self.lay_waiting()?;
+        let size = self.parts.bytes();
+        if size <= PAGED_FILE_BYTES {
+            return Ok(ReadEnd::Small);
+        }
+        let kept = match self.large.old.filter(|_| self.parts.has_kept()) {
+            Some(old) => {
+                let mut kept = Kept::of(&self.large.shared.known, old, &self.parts).map_err(StopRun::from)?;
+                kept.know_lengths(self.known.as_ref().map_or(&[], KnownPages::chunks));
+                if may_relay && !self.relay(old, &mut kept)? {
+                    return Ok(ReadEnd::Changing);
+                }
+                kept
+            }
+            None => Kept::default(),
+        };
+        let Self { large, pages, stream, parts, digest, .. } = self;
+        let Some(digest) = digest.root(&large.shared.keys.id) else { return Ok(ReadEnd::Small) };
+        let chunks = stream.map_or(Ok(Vec::new()), Stream::finish)?;
+        let reached: Vec<LaidChunk> =
+            kept.lengths.iter().map(|(id, bytes)| (*id, *bytes)).chain(chunks.iter().copied()).collect();
+        let has_pages = finish_pages(pages, (&digest, size), &reached);
+        Ok(ReadEnd::Read(Box::new(LargeRead { size, digest, parts, chunks, has_pages })))
+    }
+}
+
+fn finish_pages(pages: Option<PagesWriter>, (digest, size): (&[u8; 32], u64), chunks: &[LaidChunk]) -> bool {
+    let finished = pages.map(|pages| pages.finish(digest, size, chunks));
+    finished.is_some_and(|finished| finished.inspect_err(|error| complain(error)).is_ok())
+}
+
+/// Page hashes that cannot be kept cost the next run a whole comparison, not this one its snapshot.
+fn complain(error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(error, "page hashes of a large file are not kept");
+}
+
+fn hashes(values: &[ChainingValue], is_hole: impl Fn(usize) -> bool) -> Vec<(PageHash, bool)> {
+    let one = |(page, value): (usize, &ChainingValue)| {
+        let is_hole = is_hole(page);
+        (page_hash(value, is_hole), is_hole)
+    };
+    values.iter().enumerate().map(one).collect()
+}
+
+fn page_range(window_at: u64, page: usize, window_bytes: usize) -> Range<u64> {
+    let start = window_at + (page * PAGE_BYTES) as u64;
+    start..start + page_bytes(window_bytes, page) as u64
+}
+
+fn is_hole_page(holes: &[Range<u64>], window_at: u64, page: usize, window_bytes: usize) -> bool {
+    covers(holes, &page_range(window_at, page, window_bytes))
+}
+
+/// The holes of a file.
+fn holes(file: &File, stat: &Stat) -> std::io::Result<Vec<Range<u64>>> {
+    let segments = if stat.may_have_holes() { map(file, stat.size)? } else { Vec::new() };
+    let mut at = 0;
+    let range = |segment: &Segment| {
+        let start = at;
+        at += segment.bytes;
+        segment.is_hole.then_some(start..at)
+    };
+    Ok(segments.iter().filter_map(range).collect())
+}
+
+/// True if one of the sorted `ranges` holds all of `wanted`.
+fn covers(ranges: &[Range<u64>], wanted: &Range<u64>) -> bool {
+    let next = ranges.partition_point(|range| range.end <= wanted.start);
+    ranges.get(next).is_some_and(|range| range.start <= wanted.start && wanted.end <= range.end)
+}
+
+/// True if one of the sorted `ranges` has a byte of `wanted`.
+fn overlaps(ranges: &[Range<u64>], wanted: &Range<u64>) -> bool {
+    let next = ranges.partition_point(|range| range.end <= wanted.start);
+    ranges.get(next).is_some_and(|range| range.start < wanted.end)
+}
