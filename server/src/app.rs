@@ -69,7 +69,7 @@ use crate::tls::Certificates;
 use crate::upkeep::guard::Guards;
 use crate::upkeep::history::history_jobs;
 use crate::upkeep::jobs::{JobError, Jobs, Lane, Spec};
-use crate::upkeep::{control_copy, judge, records, scrub_round};
+use crate::upkeep::{control_copy, judge, records, recount, scrub_round};
 
 /// Name of the control store in the server's folder.
 pub const CONTROL_FILE: &str = "control.db";
@@ -287,7 +287,11 @@ impl Parts<'_> {
             random: random.clone(),
         };
         let approvals = ApprovalsService { control: control.clone() };
-        let audit = AuditService { control: control.clone(), key: receipt_key };
+        let audit = AuditService {
+            control: control.clone(),
+            key: receipt_key,
+            copies: self.subscriptions.objects().control_copies(),
+        };
         let monitor = MonitorService { control: control.clone(), monitor: self.monitor.clone() };
         let history = HistoryService {
             control: control.clone(),
@@ -335,6 +339,7 @@ fn jobs(
         control_copy::spec(folder.join(CONTROL_FILE), subscriptions.objects().control_copies()),
         records::checkpoint(control.clone(), identity.receipt_key()),
         scrub_round::spec(subscriptions.clone(), config.scrub),
+        recount::spec(subscriptions.clone()),
         records::amend(control.clone(), subscriptions.clone()),
         judge::spec(control.clone(), subscriptions.clone()),
     ]

@@ -70,6 +70,12 @@ alarm-unreadable-advice = Look at the log. The stored data is not affected: "dob
 alarm-channel-failing-title = alarms not delivered
 alarm-channel-failing-sentence = { $used } messages wait: sending by "{ $subject }" fails since { $at }.
 alarm-channel-failing-advice = "dobaas-admin alarm list" says why; "dobaas-admin alarm test" tries each channel.
+alarm-job-failed-title = upkeep job failed
+alarm-job-failed-sentence = The job "{ $subject }" failed on { $at }.
+alarm-job-failed-advice = "dobaas-admin upkeep status" says why; it is tried again every hour.
+alarm-upkeep-paused-title = upkeep paused
+alarm-upkeep-paused-sentence = Upkeep has been paused since { $at }: nothing is read again or purged.
+alarm-upkeep-paused-advice = If the pause is of no use any more: "dobaas-admin upkeep resume".
 
 alarm-channel-mail = mail
 alarm-channel-webhook = webhook

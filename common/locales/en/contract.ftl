@@ -48,7 +48,7 @@ approval-proposed = Request { $number } is recorded and the customer can see it.
 approval-approved = Request { $number } is approved. It can be carried out from { $due } on.
 approval-withdrawn = Request { $number } is withdrawn.
 
-audit-intact = The trail is intact: { $records } records followed one by one, { $checkpoints } signed checkpoints, { $unsigned } records since the last one.
+audit-intact = The trail is intact: { $records } records followed one by one, { $checkpoints } signed checkpoints ({ $copied } of them found in the last copy), { $unsigned } records since the last one.
 audit-tampered = The trail is not intact: { $problem ->
     [record] record { $record }, or one before it, was changed or removed
     [truncated] it ends at record { $record }, but a signed checkpoint knows of more

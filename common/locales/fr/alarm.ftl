@@ -70,6 +70,12 @@ alarm-unreadable-advice = Regardez le journal. Les données stockées ne sont pa
 alarm-channel-failing-title = alarmes non délivrées
 alarm-channel-failing-sentence = { $used } messages attendent : l'envoi par « { $subject } » échoue depuis le { $at }.
 alarm-channel-failing-advice = « dobaas-admin alarm list » dit pourquoi ; « dobaas-admin alarm test » essaie chaque voie.
+alarm-job-failed-title = travail d'entretien en échec
+alarm-job-failed-sentence = Le travail « { $subject } » a échoué le { $at }.
+alarm-job-failed-advice = « dobaas-admin upkeep status » dit pourquoi ; il est réessayé toutes les heures.
+alarm-upkeep-paused-title = entretien en pause
+alarm-upkeep-paused-sentence = L'entretien est en pause depuis le { $at } : rien n'est relu ni purgé.
+alarm-upkeep-paused-advice = Si la pause n'est plus utile : « dobaas-admin upkeep resume ».
 
 alarm-channel-mail = courriel
 alarm-channel-webhook = webhook

@@ -48,7 +48,7 @@ approval-proposed = La demande n° { $number } est enregistrée et visible du cl
 approval-approved = La demande n° { $number } est approuvée. Elle pourra être exécutée à partir du { $due }.
 approval-withdrawn = La demande n° { $number } est retirée.
 
-audit-intact = Le journal est intact : { $records } enregistrements suivis un à un, { $checkpoints } points de contrôle signés, { $unsigned } enregistrements depuis le dernier.
+audit-intact = Le journal est intact : { $records } enregistrements suivis un à un, { $checkpoints } points de contrôle signés (dont { $copied } retrouvés dans la dernière copie), { $unsigned } enregistrements depuis le dernier.
 audit-tampered = Le journal n'est plus intact : { $problem ->
     [record] l'enregistrement { $record }, ou un autre avant lui, a été changé ou retiré
     [truncated] il s'arrête à l'enregistrement { $record }, alors qu'un point de contrôle signé en connaît davantage

@@ -1,6 +1,7 @@
 //! `dobaas-admin audit`: the trail, its proof, and extracts as JSON lines or CSV.
 //!
-//! Invariant: an extract is whole or the command fails: pages are followed until one is empty.
+//! Invariant: an extract is whole or the command fails: pages are followed until one is not full. Each leaves a row, so that none
+//! would ever be empty.
 
 use clap::{ArgMatches, Command, value_parser};
 use common::limits::AUDIT_ROWS_MAX;
@@ -35,6 +36,7 @@ struct Verified {
     records: u64,
     checkpoints: u64,
     unsigned_records: u64,
+    copied_checkpoints: u64,
     problem: Option<String>,
     record: Option<u64>,
 }
@@ -109,6 +111,7 @@ async fn verify(context: &Context) -> Result<(), AdminError> {
         records: reply.records,
         checkpoints: reply.checkpoints,
         unsigned_records: reply.unsigned_records,
+        copied_checkpoints: reply.copied_checkpoints,
         problem: (!intact).then(|| reply.problem.clone()),
         record: (!intact).then_some(reply.problem_number),
     })?;
@@ -119,6 +122,7 @@ async fn verify(context: &Context) -> Result<(), AdminError> {
         ("records", reply.records.into()),
         ("checkpoints", reply.checkpoints.into()),
         ("unsigned", reply.unsigned_records.into()),
+        ("copied", reply.copied_checkpoints.into()),
     ];
     Ok(context.output.say("audit-intact", &counts)?)
 }
@@ -135,11 +139,14 @@ async fn extract(context: &Context, matches: &ArgMatches) -> Result<(), AdminErr
     let mut request = v1::ListAuditRequest { limit: AUDIT_ROWS_MAX, ..request(matches)? };
     loop {
         let records = page(&remote, request.clone()).await?;
-        let Some(last) = records.last() else { return Ok(()) };
-        request.after_number = last.number;
+        let is_full = records.len() >= AUDIT_ROWS_MAX as usize;
+        request.after_number = records.last().map_or(request.after_number, |last| last.number);
         for record in records {
             let line = if as_csv { csv_line(context.output.texts, &record) } else { json_line(record)? };
             context.output.line(&line)?;
+        }
+        if !is_full {
+            return Ok(());
         }
     }
 }

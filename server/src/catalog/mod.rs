@@ -21,6 +21,7 @@ pub mod nodes;
 pub mod packs;
 pub mod reachable;
 pub mod reached;
+pub mod recounts;
 pub mod schema;
 pub mod scrubs;
 pub mod sessions;

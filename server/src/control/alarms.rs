@@ -213,6 +213,21 @@ impl Control {
         })
     }
 
+    /// Gives messages up whose address is refused for good; the channel goes on and says so.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn messages_refused(&self, channel: Channel, numbers: &[i64], cause: &str) -> Result<(), ControlError> {
+        let cause: String = cause.chars().take(ALARM_ERROR_BYTES_MAX).collect();
+        self.write(|transaction| {
+            remove(transaction, numbers)?;
+            count_dropped(transaction, channel, numbers.len() as u64)?;
+            let sql = "UPDATE alarm_channel SET error = ?2 WHERE channel = ?1";
+            transaction.execute(sql, params![channel.word(), cause])?;
+            Ok(())
+        })
+    }
+
     /// How each channel fares that ever carried, failed or queued something.
     ///
     /// # Errors

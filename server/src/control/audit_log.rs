@@ -4,9 +4,11 @@
 //!
 //! Invariant: a checkpoint is signed over what the chain was when it was signed; a later one never replaces it.
 
+use std::path::Path;
+
 use aws_lc_rs::signature::Ed25519KeyPair;
 use common::id::SubscriptionId;
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
 
 use super::audit::{AuditRow, Trace, newest, record_of};
 use super::{Control, ControlError, unsigned};
@@ -136,6 +138,48 @@ impl Control {
                 unsigned_records: records.saturating_sub(signed),
                 tampered: proof.err(),
             })
+        })
+    }
+}
+
+impl Control {
+    /// Holds the trail against the checkpoints in a copy of this store: whoever rewrites the store and its own checkpoints does not
+    /// rewrite its copies. How many agreed; the first that does not, if one does not.
+    ///
+    /// # Errors
+    /// SQLite's, of either.
+    pub fn compare_with_copy(
+        &self,
+        copy: &Path,
+        key: &Ed25519KeyPair,
+    ) -> Result<(u64, Option<Tampered>), ControlError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let failed = |source| ControlError::Open { path: copy.to_owned(), source };
+        // Nobody writes a finished copy: neither a lock nor a log is made beside it.
+        let uri = format!("file:{}?immutable=1", copy.display());
+        let mut connection = Connection::open_with_flags(uri, flags).map_err(failed)?;
+        let copied = checkpoints_of(&connection.transaction()?)?;
+        self.read(|transaction| {
+            let (records, _) = newest(transaction)?;
+            let found = unsigned("audit number", records)?;
+            let mut statement = transaction.prepare_cached("SELECT link FROM audit WHERE number = ?1")?;
+            let mut agreed = 0;
+            for checkpoint in copied {
+                let signed = checkpoint.records;
+                if !checkpoint.is_authentic(key) {
+                    return Ok((agreed, Some(Tampered::Signature(signed))));
+                }
+                if signed > found {
+                    return Ok((agreed, Some(Tampered::Truncated { found, signed })));
+                }
+                let link: Option<Vec<u8>> =
+                    statement.query_row([i64::try_from(signed).unwrap_or(i64::MAX)], |row| row.get(0)).optional()?;
+                if link.is_none_or(|link| link != checkpoint.link) {
+                    return Ok((agreed, Some(Tampered::Checkpoint(signed))));
+                }
+                agreed += 1;
+            }
+            Ok((agreed, None))
         })
     }
 }

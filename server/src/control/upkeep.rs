@@ -110,14 +110,15 @@ impl Control {
         })
     }
 
-    /// Whose upkeep is paused; `None` among them is the server's own.
+    /// Whose upkeep is paused, and since when, in nanoseconds since 1970; `None` among them is the server's own.
     ///
     /// # Errors
     /// SQLite's, or [`ControlError::Damaged`].
-    pub fn paused_upkeep(&self) -> Result<Vec<Option<SubscriptionId>>, ControlError> {
+    pub fn paused_upkeep(&self) -> Result<Vec<(Option<SubscriptionId>, i64)>, ControlError> {
         self.read(|transaction| {
-            let mut statement = transaction.prepare_cached("SELECT subscription FROM upkeep_pause")?;
-            statement.query_map([], |row| row.get::<_, Vec<u8>>(0))?.map(|row| place(&row?)).collect()
+            let mut statement = transaction.prepare_cached("SELECT subscription, since_ns FROM upkeep_pause")?;
+            let rows = statement.query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?)))?;
+            rows.map(|row| row.map_err(ControlError::from).and_then(|(key, since)| Ok((place(&key)?, since)))).collect()
         })
     }
 

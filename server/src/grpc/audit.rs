@@ -8,12 +8,13 @@ use proto::code::Failure;
 use proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::caller::{self, with_control};
+use super::caller::{self, blocking, with_control};
 use super::{records, status};
 use crate::audit::chain::Tampered;
 use crate::control::Control;
 use crate::control::audit::{AuditRow, Trace};
-use crate::control::audit_log::Wanted;
+use crate::control::audit_log::{Verified, Wanted};
+use crate::store::control_copies::ControlCopies;
 
 /// The trail.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct AuditService {
     pub control: Arc<Control>,
     /// Signs and verifies checkpoints.
     pub key: Arc<Ed25519KeyPair>,
+    /// Copies of the control store.
+    pub copies: ControlCopies,
 }
 
 #[tonic::async_trait]
@@ -35,9 +38,8 @@ impl v1::audit_server::Audit for AuditService {
     async fn verify(&self, request: Request<v1::VerifyAuditRequest>) -> Result<Response<v1::VerifyAuditReply>, Status> {
         let trace = caller::trace(&request);
         records::overview(&self.control, "audit", &trace).await.map_err(status::of_failure)?;
-        let key = self.key.clone();
-        let verify = move |control: &Control| control.verify_audit(&key);
-        let verified = with_control(&self.control, verify).await.map_err(status::of_failure)?;
+        let service = self.clone();
+        let (verified, copied) = blocking(move || service.verified()).await.map_err(status::of_failure)?;
         let (problem, problem_number) = match verified.tampered {
             None => ("", 0),
             Some(Tampered::Record(number)) => ("record", number),
@@ -51,18 +53,34 @@ impl v1::audit_server::Audit for AuditService {
             unsigned_records: verified.unsigned_records,
             problem: problem.to_owned(),
             problem_number,
+            copied_checkpoints: copied,
         }))
     }
 }
 
 impl AuditService {
+    /// The trail followed against its own checkpoints, then against those in the oldest and the
+    /// newest copy of the control store; how many the newest holds.
+    fn verified(&self) -> Result<(Verified, u64), Failure> {
+        let verified = self.control.verify_audit(&self.key).map_err(|error| status::of_control(&error))?;
+        let copies = self.copies.list().map_err(|error| status::of_store(&error))?;
+        let mut copied = 0;
+        // The oldest was made before anything that was done since, the newest holds the most.
+        for name in [copies.first(), copies.last()].into_iter().flatten().take_while(|_| verified.tampered.is_none()) {
+            let copy = self.copies.check(name).map_err(|error| status::of_store(&error))?;
+            let compared = self.control.compare_with_copy(&copy, &self.key);
+            let (agreed, tampered) = compared.map_err(|error| status::of_control(&error))?;
+            if tampered.is_some() {
+                return Ok((Verified { tampered, ..verified }, agreed));
+            }
+            copied = agreed;
+        }
+        Ok((verified, copied))
+    }
+
     async fn read(&self, request: v1::ListAuditRequest, trace: Trace) -> Result<Vec<v1::AuditRecord>, Failure> {
-        // A further page is the same look.
-        let subscription = match (request.after_number, request.subscription) {
-            (0, reference) => records::look_or_overview(&self.control, reference, "audit", &trace).await?,
-            (_, reference) if reference.is_empty() => None,
-            (_, reference) => Some(records::find(&self.control, reference).await?),
-        };
+        // A further page leaves a row too: whoever begins in the middle looks as much as whoever begins at the top.
+        let subscription = records::look_or_overview(&self.control, request.subscription, "audit", &trace).await?;
         let bound = |ns: i64| Some(ns).filter(|ns| *ns != 0);
         let wanted = Wanted {
             subscription: subscription.map(|subscription| subscription.subscription),

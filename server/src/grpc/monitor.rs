@@ -32,9 +32,12 @@ impl v1::monitor_server::Monitor for MonitorService {
         let trace = caller::trace(&request);
         records::overview(&self.control, "alarms", &trace).await.map_err(status::of_failure)?;
         let monitor = self.monitor.clone();
-        let read = move || monitor.channel_states().map_err(|error| status::of_control(&error));
-        let channels = blocking(read).await.map_err(status::of_failure)?;
-        let alarms = self.monitor.active().into_iter().map(alarm).collect();
+        let read = move || {
+            let states = monitor.channel_states().map_err(|error| status::of_control(&error))?;
+            Ok((states, monitor.active()))
+        };
+        let (channels, active) = blocking(read).await.map_err(status::of_failure)?;
+        let alarms = active.into_iter().map(alarm).collect();
         let channel = |state: crate::control::alarms::ChannelState| v1::AlarmChannel {
             channel: state.channel.word().to_owned(),
             delivered_at_ns: state.delivered_at_ns.unwrap_or_default(),

@@ -60,11 +60,15 @@ pub enum Kind {
     Unreadable,
     /// Messages cannot be delivered through a channel.
     ChannelFailing,
+    /// A job of upkeep failed.
+    JobFailed,
+    /// Upkeep is paused for a long time.
+    UpkeepPaused,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Late,
         Self::QuotaOver,
         Self::QuotaNear,
@@ -82,6 +86,8 @@ impl Kind {
         Self::ControlCopyFailed,
         Self::Unreadable,
         Self::ChannelFailing,
+        Self::JobFailed,
+        Self::UpkeepPaused,
     ];
 
     /// Its stable name, in metrics, rows and documents.
@@ -104,6 +110,8 @@ impl Kind {
             Self::ControlCopyFailed => "control_copy_failed",
             Self::Unreadable => "unreadable",
             Self::ChannelFailing => "channel_failing",
+            Self::JobFailed => "job_failed",
+            Self::UpkeepPaused => "upkeep_paused",
         }
     }
 

@@ -16,6 +16,7 @@ use crate::contract::day::{Day, Outlook};
 use crate::contract::quota::Level;
 use crate::contract::terms::{State, Terms};
 use crate::control::alarms::ChannelState;
+use crate::control::pruning::PruningStop;
 use crate::control::reevaluations::Reevaluation;
 use crate::control::upkeep::JobRecord;
 use crate::control::{Control, ControlError};
@@ -49,6 +50,10 @@ pub struct Look {
     pub channels: Vec<ChannelState>,
     /// Last results of the server's own jobs.
     pub jobs: Vec<JobRecord>,
+    /// Why pruning stands still everywhere, and since when, if it does.
+    pub pruning_stop: Option<(String, Timestamp)>,
+    /// Since when the server's own jobs are paused, if they are.
+    pub paused_since: Option<Timestamp>,
     /// Each subscription.
     pub subscriptions: Vec<SubscriptionLook>,
 }
@@ -70,6 +75,10 @@ pub struct SubscriptionLook {
     pub reevaluation: Option<Reevaluation>,
     /// Refusals of the daily change, yesterday and today.
     pub refusals: Vec<DayRefusal>,
+    /// Which guard stopped its pruning until an operator looks, and since when, if one did.
+    pub pruning_stop: Option<(String, Timestamp)>,
+    /// Since when its jobs are paused, if they are.
+    pub paused_since: Option<Timestamp>,
 }
 
 /// One contracted source.
@@ -98,6 +107,8 @@ pub struct StoredLook {
     pub days: Vec<Day>,
     /// Packs.
     pub packs: PackTotals,
+    /// Small objects that are damaged or gone.
+    pub damaged_objects: u64,
     /// Chunks, as they were last counted.
     pub chunks: ChunkTotals,
     /// What scrubbing has still to do.
@@ -154,7 +165,8 @@ impl Gatherer<'_> {
     /// # Errors
     /// If the control store cannot be read; a catalog that cannot be read is no error.
     pub fn subscriptions(&self, now: Timestamp) -> Result<Vec<SubscriptionLook>, ControlError> {
-        let jobs = self.control.jobs()?;
+        let (jobs, stops, pauses) =
+            (self.control.jobs()?, self.control.pruning_stops()?, self.control.paused_upkeep()?);
         let mut reevaluations = self.control.reevaluations(None, false)?;
         let yesterday = day_of(now).yesterday().unwrap_or(Date::MIN);
         let mut looks = Vec::new();
@@ -178,6 +190,8 @@ impl Gatherer<'_> {
                 jobs: jobs.iter().filter(|job| job.subscription == Some(id)).cloned().collect(),
                 reevaluation: reevaluations.extract_if(.., |known| known.subscription == id).next(),
                 refusals: self.control.refusals(&id, yesterday)?,
+                pruning_stop: stop_of(&stops, Some(id)),
+                paused_since: pause_of(&pauses, Some(id)),
             });
         }
         Ok(looks)
@@ -209,6 +223,7 @@ impl Gatherer<'_> {
                 day: day(&usage),
                 days: recent(&usage),
                 packs: catalog.pack_totals()?,
+                damaged_objects: catalog.damaged_objects()?.len() as u64,
                 chunks: self.chunks.get(id).copied().unwrap_or_default(),
                 scrub: scrub_round::state(catalog, nanoseconds(now))?,
                 sessions: catalog.open_session_count()?,
@@ -227,6 +242,7 @@ impl Gatherer<'_> {
             },
             days: Vec::new(),
             packs: PackTotals::default(),
+            damaged_objects: 0,
             chunks: ChunkTotals::default(),
             scrub: ScrubState::default(),
             sessions: 0,
@@ -244,6 +260,18 @@ impl Gatherer<'_> {
 fn recent(usage: &Usage) -> Vec<Day> {
     let yesterday = usage.days.iter().find(|line| days_between(line.day, usage.today.day) == 1);
     std::iter::once(usage.today).chain(yesterday.map(crate::usage::day)).collect()
+}
+
+/// Which stop of pruning is a place's own, and since when.
+pub fn stop_of(stops: &[PruningStop], place: Option<SubscriptionId>) -> Option<(String, Timestamp)> {
+    let stop = stops.iter().find(|stop| stop.subscription == place)?;
+    Some((stop.reason.clone(), common::text::date::moment(stop.since_ns)))
+}
+
+/// Since when the jobs of a place are paused.
+pub fn pause_of(pauses: &[(Option<SubscriptionId>, i64)], place: Option<SubscriptionId>) -> Option<Timestamp> {
+    let (_, since_ns) = pauses.iter().find(|(of, _)| *of == place)?;
+    Some(common::text::date::moment(*since_ns))
 }
 
 fn day(usage: &Usage) -> DayLook {

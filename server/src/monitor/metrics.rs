@@ -105,6 +105,12 @@ const SERVER: &[Row<View>] = &[
         Some(view.look.room?.reserve_bytes as f64)
     }),
     ("dobaas_store_suspect", "1 if a write failed and nothing is written since", |view| flag(view.look.is_suspect)),
+    ("dobaas_pruning_stopped", "1 if a guard stops pruning everywhere until an operator looks", |view| {
+        flag(view.look.pruning_stop.is_some())
+    }),
+    ("dobaas_upkeep_paused", "1 while the server's own upkeep is paused", |view| {
+        flag(view.look.paused_since.is_some())
+    }),
     ("dobaas_sessions_open", "Backup sessions that are open", |view| Some(sum(view, |stored| stored.sessions))),
     ("dobaas_staging_bytes", "Bytes accepted whose pack is not published yet", |view| {
         Some(sum(view, |stored| stored.packs.staging_bytes))
@@ -188,7 +194,11 @@ fn of_subscription<'a>() -> Vec<Row<(&'a SubscriptionLook, Timestamp)>> {
         }),
         ("pruning_stopped", "1 if a guard stops pruning until an operator looks", |(one, _)| {
             stored(one)?;
-            flag(one.jobs.iter().any(|job| job.outcome == "refused"))
+            flag(one.pruning_stop.is_some())
+        }),
+        ("upkeep_paused", "1 while its upkeep is paused", |(one, _)| flag(one.paused_since.is_some())),
+        ("damaged_objects", "Small objects that are damaged or gone", |(one, _)| {
+            Some(stored(one)?.damaged_objects as f64)
         }),
         ("damaged_packs", "Packs of which something is damaged or gone", |(one, _)| {
             Some(stored(one)?.packs.damaged as f64)

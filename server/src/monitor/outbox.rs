@@ -2,7 +2,8 @@
 //!
 //! Channels do not wait for each other, and nothing else waits for them. The queue is in the control store.
 //!
-//! Invariant: a message leaves the queue when it was accepted, when it is older than [`LIFE`], or when the queue is full of newer ones.
+//! Invariant: a message leaves the queue when it was accepted, when it is older than [`LIFE`], when the mail server knows no such
+//! address of a customer, or when the queue is full of newer ones.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -46,6 +47,12 @@ pub fn deliver_due(
         let notices: Vec<Notice> = messages.iter().map(|message| message.notice.clone()).collect();
         match channels.deliver(&to, &notices, now) {
             Ok(()) => control.messages_delivered(channel, &numbers(&messages), now_ns)?,
+            // One customer's address that does not exist is no failure of the channel, which carries the others' mails.
+            Err(error) if to.is_customer && error.is_refused_address() => {
+                tracing::error!(channel = channel.word(), address = to.address, %error, "a customer's address is refused");
+                let cause = format!("{} : {error}", to.address);
+                control.messages_refused(channel, &numbers(&messages), &cause)?;
+            }
             Err(error) => {
                 tracing::error!(channel = channel.word(), %error, "alarm messages could not be delivered");
                 let attempts = messages.iter().map(|message| message.attempts).min().unwrap_or_default();

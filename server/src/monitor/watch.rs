@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 use super::alarm::{Active, Alarms, Key, Message};
 use super::deliver::mail::is_address;
 use super::deliver::{Channel, Channels, DeliveryError, Recipient};
-use super::look::{Gatherer, Look};
+use super::look::{Gatherer, Look, pause_of, stop_of};
 use super::metrics::{self, Shown, View};
 use super::notice::Notice;
 use super::observe::observe;
@@ -59,6 +59,8 @@ pub struct Monitor {
     parts: Parts,
     started_at: Timestamp,
     alarms: Mutex<Alarms>,
+    /// One look at a time; whoever asks for the alarms does not wait for it.
+    looking: Mutex<()>,
     /// One delivery of a channel at a time: a message is not delivered twice.
     delivering: [Mutex<()>; Channel::ALL.len()],
     chunks: Mutex<(Option<Timestamp>, BTreeMap<SubscriptionId, ChunkTotals>)>,
@@ -77,8 +79,8 @@ impl Monitor {
         let activity = parts.subscriptions.objects().health().activity();
         let registry = metrics::registry(&parts.traffic, activity, shown.clone());
         let started_at = parts.clock.now();
-        let (delivering, chunks) = (Default::default(), Mutex::default());
-        Ok(Self { parts, started_at, alarms, delivering, chunks, shown, registry })
+        let (looking, delivering, chunks) = (Mutex::default(), Default::default(), Mutex::default());
+        Ok(Self { parts, started_at, alarms, looking, delivering, chunks, shown, registry })
     }
 
     /// Looks at everything, and queues what is to be said; how many alarms go on.
@@ -86,9 +88,10 @@ impl Monitor {
     /// # Errors
     /// If the control store cannot be read or written; the alarms are then as before.
     pub fn look(&self) -> Result<usize, ControlError> {
-        let mut alarms = self.alarms.lock();
+        let _alone = self.looking.lock();
         let now = self.parts.clock.now();
         let look = self.gather(now)?;
+        let mut alarms = self.alarms.lock();
         let mut next = alarms.clone();
         let messages = next.look(&observe(&look), now);
         let active: Vec<(Key, Active)> = next.active().map(|(key, active)| (key.clone(), *active)).collect();
@@ -183,6 +186,8 @@ impl Monitor {
             copied_at: newest_copy(subscriptions),
             channels: self.channel_states()?,
             jobs: control.jobs()?.into_iter().filter(|job| job.subscription.is_none()).collect(),
+            pruning_stop: stop_of(&control.pruning_stops()?, None),
+            paused_since: pause_of(&control.paused_upkeep()?, None),
             subscriptions: gatherer.subscriptions(now)?,
         })
     }

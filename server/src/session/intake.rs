@@ -300,20 +300,38 @@ impl Intake {
     /// # Errors
     /// [`CatalogError`].
     pub fn refresh_account(&mut self) -> Result<(), CatalogError> {
+        self.budget = self.reckon()?;
+        Ok(())
+    }
+
+    /// True if the account is what the catalog and what is staged add up to; asked by the writer, beside which nothing is committed.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn is_account_right(&self) -> Result<bool, CatalogError> {
+        // A source whose frames were taken back has a line of zeros, which says nothing.
+        let said = |budget: &Budget| {
+            let mut said = budget.clone();
+            said.by_source.retain(|_, tally| *tally != Tally::default());
+            said
+        };
+        Ok(said(&self.reckon()?) == said(&self.budget))
+    }
+
+    fn reckon(&self) -> Result<Budget, CatalogError> {
         let mut budget = self.reader.at_once(Budget::load)?;
         // A commit that waited over midnight does not take the account back to its own day.
         if budget.ledger.day < self.budget.ledger.day {
             budget.ledger = self.reader.at_once(|catalog| catalog.ledger(self.budget.ledger.day))?;
         }
-        self.budget = budget;
-        let mut staged = Vec::with_capacity(self.batch.chunks.len());
         for chunk in &self.batch.chunks {
             let session = self.reader.session_of_row(chunk.session)?;
-            let charged = self.charge(chunk.scope, &chunk.entry, self.is_initial(&session))?;
-            staged.extend(charged.map(|charged| (charged, session.source)));
+            let initial = budget.ledger.is_initial(&session.source, session.opened_at_ns);
+            if let Some(charged) = self.charge(chunk.scope, &chunk.entry, initial)? {
+                budget.add(&charged, &session.source);
+            }
         }
-        staged.iter().for_each(|(charged, source)| self.budget.add(charged, source));
-        Ok(())
+        Ok(budget)
     }
 
     fn is_initial(&self, session: &SessionFacts) -> bool {

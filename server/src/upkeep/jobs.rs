@@ -224,7 +224,10 @@ impl Jobs {
     ) -> Result<Self, ControlError> {
         specs.sort_by_key(|spec| spec.kind);
         let clock = subscriptions.settings().clock.clone();
-        let mut state = State { paused: control.paused_upkeep()?.into_iter().collect(), ..State::default() };
+        let mut state = State {
+            paused: control.paused_upkeep()?.into_iter().map(|(place, _)| place).collect(),
+            ..State::default()
+        };
         for record in control.jobs()? {
             if let Some(kind) = JobKind::named(&record.job) {
                 state.last.insert((record.subscription, kind), record);

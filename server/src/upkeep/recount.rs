@@ -7,10 +7,12 @@
 //! for each snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use common::id::SourceId;
 use common::keys::ChunkKind;
 use common::stored::ServerPart;
+use jiff::SignedDuration;
 use roaring::RoaringBitmap;
 
 use crate::catalog::chunks::ChunkFacts;
@@ -23,6 +25,12 @@ use crate::contract::ledger::Tally;
 use crate::session::closure::survey;
 use crate::session::error::SessionError;
 use crate::session::record::add_first_reached;
+use crate::session::subscription::Subscription;
+use crate::subscriptions::Subscriptions;
+use crate::upkeep::jobs::{Context, Counts, JobError, JobKind, Spec};
+
+/// Time from one recount to the next.
+const DAILY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Recomputes what each snapshot was the first to reach, the day ledger, baselines, the uncommitted account and the reach of the
 /// newest snapshots; a sentence per difference.
@@ -39,9 +47,36 @@ pub fn recount(catalog: &Catalog) -> Result<Vec<String>, SessionError> {
         };
         let reached = counts.closures()?;
         counts.days()?;
+        counts.lines()?;
         counts.uncommitted(&reached)?;
         Ok(counts.wrong)
     })
+}
+
+/// The job: everything is counted again once a day, and what differs is said and counted, never corrected.
+pub fn spec(subscriptions: Arc<Subscriptions>) -> Spec {
+    let run = move |context: &Context<'_>| -> Result<Counts, JobError> {
+        let open = subscriptions.get(context.subscription()?)?;
+        let wrong = recount_open(&open)?;
+        for what in &wrong {
+            tracing::error!(subscription = %open.shared().subscription, what, "a counter differs from its recount");
+        }
+        Ok(vec![("differences", wrong.len() as u64)])
+    };
+    Spec { kind: JobKind::Recount, every: DAILY, for_server: false, run: Box::new(run) }
+}
+
+/// As [`recount`], and the account that batches are held to at this moment.
+///
+/// # Errors
+/// [`SessionError`].
+pub fn recount_open(open: &Subscription) -> Result<Vec<String>, SessionError> {
+    let mut wrong = open.read(recount)?;
+    // In the writer: nothing is committed or made durable between the two sides.
+    if !open.writer().run(|writer| Ok(writer.shared.intake.lock().is_account_right()?))? {
+        wrong.push("live account".to_owned());
+    }
+    Ok(wrong)
 }
 
 struct Recount<'a> {
@@ -143,6 +178,17 @@ impl Recount<'_> {
         }
         let without: BTreeSet<String> = counted.into_keys().collect();
         without.into_iter().for_each(|day| self.differs(format!("day ledger of {day}")));
+        Ok(())
+    }
+
+    /// Each source's own line of each day, and what its first complete snapshot reached.
+    fn lines(&mut self) -> Result<(), SessionError> {
+        for (day, source) in self.catalog.wrong_day_lines()? {
+            self.differs(format!("day ledger of {day}, source {source}"));
+        }
+        for source in self.catalog.wrong_baselines()? {
+            self.differs(format!("baseline bytes of source {source}"));
+        }
         Ok(())
     }
 

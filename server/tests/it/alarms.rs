@@ -55,13 +55,40 @@ impl Scene {
 
     /// One snapshot of a source.
     pub async fn back_up(&self, source: usize, number: u8) -> Stored {
-        self.agents[source].back_up(&self.channel().await, number, b"content").await.unwrap()
+        self.back_up_content(source, number, b"content").await
+    }
+
+    /// One snapshot of a source with a file of this content.
+    pub async fn back_up_content(&self, source: usize, number: u8, content: &[u8]) -> Stored {
+        self.agents[source].back_up(&self.channel().await, number, content).await.unwrap()
     }
 
     /// A connection for agents.
     pub async fn channel(&self) -> tonic::transport::Channel {
         let root = fs::read_to_string(self.server.folder.path().join("server/identity/root.pem")).unwrap();
         line::connect(self.server.running.address().port(), &root).await
+    }
+
+    /// An operator, logged in again: time has passed.
+    pub async fn login(&self, identifier: &str) -> Client {
+        let client = self.server.connect().await;
+        let login = client.login(identifier, GOOD_PASSWORD).await.unwrap();
+        client.with(&login.token)
+    }
+
+    /// A further operator.
+    pub async fn colleague(&self, identifier: &str) -> Client {
+        let request = v1::CreateAccountRequest {
+            identifier: identifier.into(),
+            role: v1::Role::Admin.into(),
+            operator: true,
+            ..v1::CreateAccountRequest::default()
+        };
+        let made = self.operator.admin().create_account(self.operator.0.request(request)).await.unwrap();
+        let default = made.into_inner().default_password;
+        let client = self.server.connect().await;
+        let login = client.login(identifier, &default).await.unwrap();
+        client.with(&login.token).change_password(&default, GOOD_PASSWORD).await.unwrap()
     }
 
     /// Looks twice, far enough apart for an alarm to end.
@@ -72,10 +99,8 @@ impl Scene {
     }
 
     /// The alarms of a kind, and the channels, as an operator sees them: logged in again, for time has passed.
-    async fn alarms(&self, kind: &str) -> v1::ListAlarmsReply {
-        let client = self.server.connect().await;
-        let login = client.login("admin", GOOD_PASSWORD).await.unwrap();
-        let operator = client.with(&login.token);
+    pub async fn alarms(&self, kind: &str) -> v1::ListAlarmsReply {
+        let operator = self.login("admin").await;
         let request = operator.0.request(v1::ListAlarmsRequest {});
         let mut listed = MonitorClient::new(operator.0.channel()).list_alarms(request).await.unwrap().into_inner();
         listed.alarms.retain(|alarm| alarm.kind == kind);

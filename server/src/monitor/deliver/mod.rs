@@ -43,6 +43,14 @@ pub enum DeliveryError {
     Command(String),
 }
 
+impl DeliveryError {
+    /// True if a mail server said that this one mailbox is not to be written to: trying again says the same.
+    pub fn is_refused_address(&self) -> bool {
+        const MAILBOX: [u16; 4] = [550, 551, 552, 553];
+        matches!(self, Self::Smtp(error) if error.status().is_some_and(|code| MAILBOX.contains(&code.into())))
+    }
+}
+
 /// A way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Channel {
