@@ -126,6 +126,7 @@ notice-title = { $topic ->
     [end] end of the subscription
     [approval_shorten_history] history shortened
     [approval_lift_hold] lifting of a hold asked for
+    [approval_unprotect] end of a protection asked for
     [approval_destroy] destruction asked for
     [approval_delete_subscription] deletion of the subscription asked for
     [approval_prune_override] pruning asked for
@@ -146,6 +147,7 @@ notice-sentence = { $topic ->
     [end] The end of the subscription is recorded or called off. The data stays until the hand-back.
     [approval_shorten_history] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.
     [approval_lift_hold] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.
+    [approval_unprotect] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.
     [approval_destroy] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.
     [approval_delete_subscription] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.
     [approval_prune_override] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.

@@ -125,7 +125,8 @@ notice-title = { $topic ->
     [password_reset] mot de passe réinitialisé
     [end] fin de l'abonnement
     [approval_shorten_history] historique raccourci
-    [approval_lift_hold] levée de mise en attente demandée
+    [approval_lift_hold] levée de retenue demandée
+    [approval_unprotect] fin d'une protection demandée
     [approval_destroy] destruction demandée
     [approval_delete_subscription] suppression de l'abonnement demandée
     [approval_prune_override] purge demandée
@@ -146,6 +147,7 @@ notice-sentence = { $topic ->
     [end] La fin de l'abonnement est enregistrée ou annulée. Les données restent jusqu'à la réversibilité.
     [approval_shorten_history] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.
     [approval_lift_hold] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.
+    [approval_unprotect] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.
     [approval_destroy] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.
     [approval_delete_subscription] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.
     [approval_prune_override] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.

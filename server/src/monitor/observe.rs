@@ -251,7 +251,7 @@ mod tests {
         let one = SubscriptionLook {
             reference: "BC-1".into(),
             terms,
-            sources: vec![SourceLook { name: "bases".into(), set_at: Some(ago(20)), totals }],
+            sources: vec![SourceLook { name: "bases".into(), due_from: Some(ago(20)), totals }],
             stored: Some(stored),
             jobs: vec![job("done", "", &[("differences", 0)]), job("refused", "hold", &[])],
             pruning_stop: None,

@@ -30,6 +30,7 @@ mod networks;
 mod notices;
 mod orders;
 mod places;
+mod protections;
 mod provider;
 mod receipts;
 mod recounts;
