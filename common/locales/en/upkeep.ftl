@@ -16,7 +16,7 @@ help-admin-hold-lift = Lifts holds once the request lift_hold is approved and se
 help-admin-protect = Protects a snapshot until a date
 help-admin-protections = Lists the protections of a subscription
 help-admin-unprotect = Ends a protection before its date; takes a second operator and seven days
-help-argument-job = Job: expire, mark, purge, compact, scrub, recount, checkpoint, amend or control-copy
+help-argument-job = Job: expire, mark, purge, compact, scrub, recount, checkpoint, amend, judge or control-copy
 help-argument-place = Reference of the order form (otherwise the server itself; for status, everything)
 help-argument-snapshot = Id of the snapshot, or its first 8 digits
 help-argument-protection = Id of the protection, or its first 8 digits
@@ -59,6 +59,7 @@ upkeep-job-repair = repair
 upkeep-job-compact = compaction
 upkeep-job-scrub = scrubbing
 upkeep-job-recount = recount
+upkeep-job-judge = judging the days
 upkeep-running = running: { $total ->
     [none] { $done }
    *[other] { $done } of { $total }
@@ -94,6 +95,7 @@ upkeep-count-damaged-objects = damaged objects
 upkeep-count-unknown-objects = unknown objects
 upkeep-count-damaged-chunks = damaged chunks
 upkeep-count-affected-snapshots = snapshots affected
+upkeep-count-over = days over
 upkeep-count-differences = differences
 
 pruning-stop-clock-forward = the server's clock jumped forward

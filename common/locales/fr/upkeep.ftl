@@ -16,7 +16,7 @@ help-admin-hold-lift = Lève les retenues, une fois la demande lift_hold approuv
 help-admin-protect = Protège une sauvegarde jusqu'à une date
 help-admin-protections = Liste les protections d'un abonnement
 help-admin-unprotect = Met fin à une protection avant sa date ; un second opérateur et sept jours sont nécessaires
-help-argument-job = Travail : expire, mark, purge, compact, scrub, recount, checkpoint, amend ou control-copy
+help-argument-job = Travail : expire, mark, purge, compact, scrub, recount, checkpoint, amend, judge ou control-copy
 help-argument-place = Référence du bon de commande (sinon le serveur lui-même ; pour status, tout)
 help-argument-snapshot = Identifiant de la sauvegarde, ou ses 8 premiers chiffres
 help-argument-protection = Identifiant de la protection, ou ses 8 premiers chiffres
@@ -59,6 +59,7 @@ upkeep-job-repair = réparation
 upkeep-job-compact = compactage
 upkeep-job-scrub = relecture
 upkeep-job-recount = recomptage
+upkeep-job-judge = jugement des jours
 upkeep-running = en cours : { $total ->
     [none] { $done }
    *[other] { $done } sur { $total }
@@ -94,6 +95,7 @@ upkeep-count-damaged-objects = objets endommagés
 upkeep-count-unknown-objects = objets inconnus
 upkeep-count-damaged-chunks = morceaux endommagés
 upkeep-count-affected-snapshots = sauvegardes touchées
+upkeep-count-over = jours en dépassement
 upkeep-count-differences = écarts
 
 pruning-stop-clock-forward = l'horloge du serveur a avancé d'un bond

@@ -193,10 +193,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     use common::id::SubscriptionId;
+    use jiff::civil::Date;
 
     use super::*;
     use crate::catalog::totals::{ChunkTotals, PackTotals, SourceTotals};
+    use crate::contract::day::Day;
     use crate::contract::order_form::OrderForm;
+    use crate::contract::reevaluation::{Cause, File, OverDay};
     use crate::contract::service::{SuspensionReason, Window};
     use crate::control::alarms::ChannelState;
     use crate::control::subscriptions::Subscription;
@@ -207,6 +210,7 @@ mod tests {
 
     const DAY_NS: i64 = 86_400_000_000_000;
     const NOW_NS: i64 = 20_000 * DAY_NS;
+    const DAY: Date = jiff::civil::date(2024, 10, 4);
 
     fn ago(days: i64) -> Timestamp {
         moment(NOW_NS - days * DAY_NS)
@@ -241,6 +245,7 @@ mod tests {
             used_bytes: 900,
             uncommitted_bytes: 0,
             day: DayLook { changed_bytes, allowed_bytes, baseline_bytes, level, outlook: None },
+            days: vec![Day { day: DAY, counted_bytes: 1, allowed_bytes: Some(2) }],
             packs: PackTotals::default(),
             damaged_objects: 0,
             chunks: ChunkTotals::default(),
@@ -251,9 +256,11 @@ mod tests {
         let one = SubscriptionLook {
             reference: "BC-1".into(),
             terms,
-            sources: vec![SourceLook { name: "bases".into(), due_from: Some(ago(20)), totals }],
+            sources: vec![SourceLook { name: "bases".into(), due_from: Some(ago(20)), totals, changed_bytes: 0 }],
             stored: Some(stored),
             jobs: vec![job("done", "", &[("differences", 0)]), job("refused", "hold", &[])],
+            reevaluation: None,
+            refusals: Vec::new(),
             pruning_stop: None,
             paused_since: None,
         };
@@ -282,8 +289,20 @@ mod tests {
     /// What goes wrong, and whose alarm of which kind about what it is.
     const ROWS: &[Row] = &[
         (Kind::Late, "BC-1", "bases", |look| one(look).sources[0].totals.complete_at_ns = Some(NOW_NS - 2 * DAY_NS)),
-        (Kind::QuotaOver, "BC-1", "", |look| stored(look).day.level = Level::Over),
-        (Kind::QuotaNear, "BC-1", "", |look| stored(look).day.level = Level::Near),
+        (Kind::QuotaOver, "BC-1", "2024-10-04", |look| stored(look).days[0].counted_bytes = 3),
+        (Kind::QuotaNear, "BC-1", "2024-10-04", |look| stored(look).days[0].counted_bytes = 2),
+        (Kind::Reevaluation, "BC-1", "7", |look| {
+            let over =
+                OverDay { day: DAY, cause: Cause::Volume, measured_bytes: 2, allowed_bytes: 1, baseline_bytes: 0 };
+            one(look).reevaluation = Some(Reevaluation {
+                number: 7,
+                subscription: SubscriptionId::new([1; 16]),
+                file: File::open(over),
+                opened_at_ns: NOW_NS,
+                price_from: DAY,
+                closing: None,
+            });
+        }),
         (Kind::VolumeOver, "BC-1", "", |look| stored(look).used_bytes = 1_001),
         (Kind::Hold, "BC-1", "bases", |look| stored(look).holds.push(("bases".into(), ago(1)))),
         (Kind::Damaged, "BC-1", "", |look| stored(look).packs.damaged = 1),
