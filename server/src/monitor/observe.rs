@@ -103,7 +103,7 @@ fn one(subscription: &SubscriptionLook, now: Timestamp) -> Vec<Fault> {
     for (source, at) in &stored.holds {
         wrong.push(fault(Kind::Hold, reference, source, since(*at)));
     }
-    let damaged = stored.packs.damaged + stored.damaged_objects;
+    let damaged = stored.packs.damaged;
     if damaged > 0 {
         let measures = Measures { used: damaged, ..Measures::default() };
         wrong.push(fault(Kind::Damaged, reference, "", measures));
@@ -306,7 +306,6 @@ mod tests {
         (Kind::VolumeOver, "BC-1", "", |look| stored(look).used_bytes = 1_001),
         (Kind::Hold, "BC-1", "bases", |look| stored(look).holds.push(("bases".into(), ago(1)))),
         (Kind::Damaged, "BC-1", "", |look| stored(look).packs.damaged = 1),
-        (Kind::Damaged, "BC-1", "", |look| stored(look).damaged_objects = 1),
         (Kind::ScrubLate, "BC-1", "", |look| stored(look).scrub.late_since_ns = Some(NOW_NS - 1)),
         (Kind::PruningStopped, "BC-1", "rebuilt", |look| one(look).pruning_stop = Some(("rebuilt".into(), ago(1)))),
         (Kind::PruningStopped, "", "clock_back", |look| look.pruning_stop = Some(("clock_back".into(), ago(1)))),
