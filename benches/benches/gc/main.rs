@@ -86,14 +86,15 @@ fn run(folder: &Path) -> anyhow::Result<Marked> {
     let ended = Command::new(std::env::current_exe()?).arg("mark").arg(folder).output()?;
     ensure!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     let text = String::from_utf8(ended.stdout)?;
-    let numbers: Vec<f64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-    let [seconds, before, peak, reached, trashed] = numbers[..] else { anyhow::bail!("five numbers, not {text}") };
+    let (seconds, counts) = text.split_once(' ').context("a time, then counts")?;
+    let seconds: f64 = seconds.parse()?;
+    let counts: Vec<u64> = counts.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    let [before, peak_bytes, reached, trashed] = counts[..] else { anyhow::bail!("four counts, not {text}") };
     println!(
         "mark: {seconds:>6.2} s, peak of the process {:>5.1} MB (of which {:.1} before), {reached} reached, {trashed} to trash",
-        peak / 1e6,
-        before / 1e6
+        peak_bytes as f64 / 1e6,
+        before as f64 / 1e6
     );
-    let [peak_bytes, reached, trashed] = [peak, reached, trashed].map(|number| number as u64);
     Ok(Marked { seconds, peak_bytes, reached, trashed })
 }
 
