@@ -197,3 +197,114 @@ impl Ledger {
         Some(raised)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::id::SubscriptionId;
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::contract::quota::Policy;
+    use crate::contract::retention::History;
+    use crate::contract::terms::TermsSource;
+
+    const ONE: SourceId = SourceId::new([1; 16]);
+    const TWO: SourceId = SourceId::new([2; 16]);
+    const THREE: SourceId = SourceId::new([3; 16]);
+
+    fn terms() -> Terms {
+        let source = |source| TermsSource { source, name: "fichiers".into() };
+        Terms {
+            subscription: SubscriptionId::new([1; 16]),
+            contracted_bytes: 10_000_000,
+            hard_volume_bytes: 11_000_000,
+            per_mille: 2,
+            min_daily_allowance_bytes: 0,
+            policy: Policy::Refuse,
+            history: History { days: 30, thinning: Vec::new() },
+            period_h: 24,
+            tolerance_h: 2,
+            sources: vec![source(ONE), source(TWO)],
+            suspensions: Vec::new(),
+            maintenance: Vec::new(),
+            ended_at: None,
+            contact: String::new(),
+        }
+    }
+
+    /// On the 22nd: ONE ran today after the 20th, TWO last ran on the 19th, THREE is not contracted any more.
+    fn ledger() -> Ledger {
+        let source = |source, bytes, day, snapshots| SourceLedger {
+            source,
+            baseline: Some(Baseline { bytes, day: date(2026, 11, 1), received_at_ns: 100 }),
+            previous: Some(date(2026, 11, day)),
+            snapshots,
+        };
+        let sources = vec![source(ONE, 1_000_000, 20, 1), source(TWO, 500_000, 19, 0), source(THREE, 9_000_000, 1, 1)];
+        Ledger { sources, ..Ledger::of(date(2026, 11, 22)) }
+    }
+
+    #[test]
+    fn contracted_sources_share_the_allowance_with_the_days_that_they_carry() {
+        let share = |baseline_bytes, days| SourceShare { baseline_bytes, days };
+        for (running, two_days, allowed) in [(None, 1, 5_000), (Some(&ONE), 1, 5_000), (Some(&TWO), 3, 7_000)] {
+            let shares = ledger().shares(&terms(), running);
+            assert_eq!(shares, [share(1_000_000, 2), share(500_000, two_days)], "{running:?}");
+            assert_eq!(ledger().allowed_bytes(&terms(), running), Some(allowed));
+        }
+        assert_eq!(Ledger::of(date(2026, 11, 22)).allowed_bytes(&terms(), Some(&ONE)), None);
+    }
+
+    #[test]
+    fn what_others_at_work_accepted_uses_what_they_carry_first() {
+        for (accepted, allowed) in [
+            (&[][..], 5_000),
+            (&[(TWO, 0)], 5_000),
+            (&[(TWO, 1_500)], 6_500),
+            (&[(TWO, 2_000)], 7_000),
+            (&[(TWO, 9_000)], 7_000),
+            (&[(ONE, 9_000)], 5_000),
+            (&[(THREE, 9_000)], 5_000),
+        ] {
+            assert_eq!(ledger().allowed_beside(&terms(), &ONE, accepted), Some(allowed), "{accepted:?}");
+        }
+        let floor = Terms { min_daily_allowance_bytes: 6_000, ..terms() };
+        assert_eq!(ledger().allowed_beside(&floor, &ONE, &[(TWO, 900)]), Some(6_900));
+        assert_eq!(ledger().allowed_beside(&floor, &ONE, &[(TWO, 9_000)]), Some(7_000), "never above what all may");
+    }
+
+    #[test]
+    fn a_session_is_initial_if_it_was_opened_before_its_sources_baseline() {
+        let unknown = SourceId::new([9; 16]);
+        for (source, opened_at_ns, initial) in
+            [(ONE, 99, true), (ONE, 100, false), (ONE, 101, false), (unknown, 500, true)]
+        {
+            assert_eq!(ledger().is_initial(&source, opened_at_ns), initial, "{source} {opened_at_ns}");
+        }
+        let mut day = ledger();
+        day.set_baseline(&unknown, Baseline { bytes: 1, day: day.day, received_at_ns: 400 });
+        assert!(!day.is_initial(&unknown, 500));
+    }
+
+    #[test]
+    fn nodes_are_free_up_to_two_per_cent_of_the_contract_and_a_gibibyte_at_least() {
+        for (contracted, free) in [(0, 1 << 30), (10_000_000_000, 1 << 30), (100_000_000_000, 2_000_000_000)] {
+            assert_eq!(node_allowance_bytes(contracted), free, "{contracted}");
+        }
+    }
+
+    #[test]
+    fn change_counts_with_what_relaid_and_nodes_have_above_it() {
+        for ([changed_bytes, relaid_bytes, node_bytes], counted) in [
+            ([0, 0, 0], 0),
+            ([10, 7, 5], 10),
+            ([10, 12, 5], 12),
+            ([10, 0, 101], 11),
+            ([10, 20, 200], 120),
+            ([u64::MAX, 0, 200], u64::MAX),
+        ] {
+            let tally = Tally { changed_bytes, relaid_bytes, node_bytes, reseed_bytes: 9, initial_bytes: 9, chunks: 9 };
+            assert_eq!(tally.counted_bytes(100), counted, "{tally:?}");
+        }
+    }
+}

@@ -32,6 +32,7 @@ mod orders;
 mod places;
 mod protections;
 mod provider;
+mod quotas;
 mod receipts;
 mod recounts;
 mod recovery;
