@@ -171,7 +171,7 @@ fn print(context: &Context, reply: &v1::ListPlacesReply) -> Result<(), AdminErro
             consent.recorded_by.trim_start_matches("operator:").to_owned(),
         ]
     };
-    let columns = ["number", "country", "scope", "received", "document", "recorded-by"];
+    let columns = ["number", "country", "scope", "consented", "document", "recorded-by"];
     let columns = columns.map(|key| if key == "number" { figures(key) } else { words(key) });
     table::print(context, &columns, &reply.consents.iter().map(consent).collect::<Vec<_>>())?;
     let relocation = |relocation: &v1::Relocation| {
