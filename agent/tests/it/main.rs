@@ -19,6 +19,7 @@ mod oracle;
 mod power_cut;
 mod process;
 mod restore;
+mod service;
 mod setup;
 mod site;
 mod two_sessions;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::id::{SourceId, SubscriptionId};
+use common::id::{AgentId, SourceId, SubscriptionId};
 use common::source_kind::SourceKind;
 use server::app::{Environment, Running, start};
 use server::auth::logins::default_password;
@@ -12,14 +12,20 @@ use server::auth::password;
 use server::auth::principal::Role;
 use server::auth::token::{TokenKind, make};
 use server::config::{Config, Settings};
+use server::contract::amendment::{AddedSource, FormChange};
+use server::contract::backup_set::SetRules;
+use server::contract::calendar::day_of;
 use server::contract::location::Location;
 use server::contract::order_form::{OrderForm, OrderedSource};
 use server::contract::retention::History;
 use server::control::accounts::{Account, Standing};
 use server::control::agents::Enrolment;
+use server::control::amendments::NewAmendment;
 use server::control::audit::Trace;
 use server::control::customers::Customer;
+use server::control::sets::NewVersion;
 use server::control::subscriptions::{Source, Subscription};
+use server::control::windows::Maintenance;
 use server::setup::initialize;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -94,6 +100,45 @@ impl Site {
             last_login_at_ns: None,
         };
         control.create_account(&account, &trace).unwrap();
+    }
+
+    /// Adds a source to the order form, with an id of the test's choice.
+    pub fn order(&self, source: SourceId, name: &str) {
+        let trace = self.trace();
+        let ordered = OrderedSource { name: name.into(), kind: SourceKind::Files };
+        let change = FormChange { added_sources: vec![AddedSource { source, ordered }], ..FormChange::default() };
+        let signed_on = day_of(self.environment.clock.now());
+        let (subscription, document) = (self.subscription, "Avenant".to_owned());
+        let new = NewAmendment { subscription, change, document, signed_on, applies_on: None };
+        assert!(self.running.control().amend(&new, &trace).unwrap().applied_at_ns.is_some());
+    }
+
+    /// Has an agent back a source up: the version that it follows, one path, a schedule.
+    pub fn schedule(&self, source: SourceId, agent: AgentId, (follows, path, schedule): (u64, &str, &str)) {
+        let rules = SetRules { paths: vec![path.to_owned()], schedule: schedule.to_owned(), ..SetRules::default() };
+        let (subscription, changed_by) = (self.subscription, IDENTIFIER);
+        let new = NewVersion { subscription, source, agent, follows, rules: &rules, changed_by };
+        self.running.control().put_set(&new, &self.trace()).unwrap();
+    }
+
+    /// Announces maintenance of the server for an hour, from now on; its number.
+    pub fn begin_maintenance(&self) -> i64 {
+        let trace = self.trace();
+        let announced = Maintenance {
+            number: 0,
+            subscription: None,
+            from_ns: trace.at_ns,
+            until_ns: trace.at_ns + 3_600_000_000_000,
+            detail: "disques".into(),
+            recorded_at_ns: trace.at_ns,
+            recorded_by: trace.who.clone(),
+        };
+        self.running.control().announce_maintenance(&announced, &trace).unwrap()
+    }
+
+    /// Ends it.
+    pub fn end_maintenance(&self, number: i64) {
+        self.running.control().end_maintenance(number, &self.trace()).unwrap();
     }
 
     /// A one-use token.
