@@ -23,6 +23,8 @@ mod help;
 mod key;
 mod login;
 mod meter;
+#[cfg(test)]
+mod named;
 mod output;
 mod proof;
 mod restore;
