@@ -26,6 +26,8 @@ use crate::mailbox::{MailServer, certificate, free_port};
 const HOUR_S: i64 = 3_600;
 /// In the subject of every mail about a late source; a clock that jumps is also told of, and is another test's business.
 const LATE: &str = "sauvegarde en retard";
+/// A file name of the customer: it leaves through no channel and no metric.
+const MARKER: &str = "zqx-dossier-medical";
 const SECRET: &str = "partage";
 
 /// A server with one subscription whose sources each have a set.
@@ -142,7 +144,7 @@ async fn subscribe(server: &TestServer, operator: &Client, sources: &[&str]) -> 
             name: source.name,
             kind: v1::SourceKind::Files.into(),
             agent: enrolled.agent.clone(),
-            paths: vec!["/srv".into()],
+            paths: vec![format!("/srv/{MARKER}")],
             ..v1::Set::default()
         };
         agents.push(Agent {
@@ -254,11 +256,15 @@ async fn a_late_source_is_said_once_reminded_after_a_day_and_ended_by_every_chan
     };
     let expected = ["raised late", "reminder late", "ended late"];
     assert_eq!(events(&handed_over(&handed)), expected);
+    assert!(told.iter().chain(&ended).all(|mail| !format!("{mail:?}").contains(MARKER)));
+    assert!(!fs::read_to_string(&handed).unwrap().contains(MARKER));
+    assert!(!scene.server.running.monitor().metrics().unwrap().contains(MARKER));
     let received = received.lock();
     let mut notices = Vec::new();
     for (header, body) in received.iter() {
         let at_s: i64 = header.strip_prefix("t=").unwrap().split(',').next().unwrap().parse().unwrap();
         assert_eq!(*header, signature(SECRET, at_s, body));
+        assert!(!String::from_utf8_lossy(body).contains(MARKER));
         let document: Value = serde_json::from_slice(body).unwrap();
         assert_eq!(document["version"], 1);
         notices.extend(document["notices"].as_array().unwrap().clone());
