@@ -27,6 +27,7 @@ admin-head-stored = Stored
 admin-head-cause = Cause
 admin-head-measured = Measured
 admin-head-opened = Opened
+admin-head-since = Since
 admin-head-days = Days
 admin-head-suggested = Suggested volume
 admin-head-price-from = Price from

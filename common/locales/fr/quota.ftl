@@ -27,6 +27,7 @@ admin-head-stored = Stocké
 admin-head-cause = Cause
 admin-head-measured = Mesuré
 admin-head-opened = Ouvert le
+admin-head-since = Depuis le
 admin-head-days = Jours
 admin-head-suggested = Volume suggéré
 admin-head-price-from = Prix à partir du
