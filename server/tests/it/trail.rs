@@ -94,7 +94,8 @@ async fn verification_finds_a_changed_row_and_names_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trail_cut_with_its_own_checkpoints_differs_from_the_copies() {
     let desk = Desk::new().await;
-    desk.scene.server.pass(3_601);
+    // Less than the life of the command line's login.
+    desk.scene.server.pass(600);
     desk.run(JobKind::Checkpoint).await;
     desk.run(JobKind::ControlCopy).await;
     let (document, code) = desk.verify().await;
