@@ -15,13 +15,16 @@ const FAMILIES: &[&str] = &[
     "approval-state-",
     "error-",
     "help-",
+    "hold-signal-",
     "key-mode-",
     "order-state-",
     "policy-",
     "problem-",
+    "pruning-stop-",
     "quota-cause-",
     "quota-outcome-",
     "quota-state-",
+    "retention-reason-",
     "role-",
     "run-result-",
     "server-head-",
@@ -30,6 +33,9 @@ const FAMILIES: &[&str] = &[
     "subscription-state-",
     "suspension-reason-",
     "thinning-",
+    "upkeep-count-",
+    "upkeep-job-",
+    "upkeep-object-",
 ];
 
 /// Key → variables, as written in the files of a language.
