@@ -25,7 +25,6 @@ use crate::backup::BackupError;
 use crate::backup::carry::{Deferred, portions};
 use crate::backup::commit::{Expected, parts, sealed_part, verify};
 use crate::backup::desk::Laying;
-use crate::backup::fetch::Wanted;
 use crate::backup::pipeline::{Laid, Pipeline};
 use crate::backup::progress::{Progress, Step};
 use crate::backup::seal::{SealOptions, SealingKeys};
@@ -39,7 +38,6 @@ use crate::source::{FileSet, SkippedItem};
 use crate::state::identity::Identity;
 use crate::state::journal::{self, OpenedSession, RunLock};
 use crate::state::memory::{self, Memory, Remembered};
-use crate::state::pages::PageFolder;
 use crate::state::receipts::Receipts;
 
 /// Random values of one run, drawn by the caller.
@@ -145,14 +143,14 @@ pub fn run(
     run.make_snapshot()
 }
 
-struct Run<'a> {
-    runtime: &'a Handle,
-    remote: &'a Remote,
-    request: &'a Request<'a>,
-    keys: &'a ScopeKeys,
-    progress: &'a Arc<Progress>,
-    fresh: &'a Fresh,
-    begun: Instant,
+pub(super) struct Run<'a> {
+    pub(super) runtime: &'a Handle,
+    pub(super) remote: &'a Remote,
+    pub(super) request: &'a Request<'a>,
+    pub(super) keys: &'a ScopeKeys,
+    pub(super) progress: &'a Arc<Progress>,
+    pub(super) fresh: &'a Fresh,
+    pub(super) begun: Instant,
 }
 
 /// An open session with what the server said to it.
@@ -275,34 +273,6 @@ impl Run<'_> {
         })
     }
 
-    /// Keeps the page hashes that belong to the new tree, and no others. What is lost of them costs the next run a whole
-    /// comparison, so a failure is no reason to fail.
-    fn keep_pages(&self, names: &[String], deleted: bool) {
-        let folder = PageFolder::of(&self.request.folder);
-        let kept = folder.adopt(names).and_then(|()| {
-            let memory = if deleted && folder.exists() { self.remembered().ok().flatten() } else { None };
-            let Some(memory) = memory else { return Ok(0) };
-            let live = memory.page_names(&self.keys.memory).map_err(std::io::Error::other)?;
-            folder.sweep(|name| live.contains(name))
-        });
-        if let Err(error) = kept {
-            tracing::warn!(%error, "page hashes of large files are not kept");
-        }
-    }
-
-    /// The memory, unless it is lost or damaged.
-    fn remembered(&self) -> Result<Option<Memory>, BackupError> {
-        match Memory::open(&self.request.folder, &self.keys.id, &self.keys.memory) {
-            Ok(memory) => Ok(Some(memory)),
-            Err(memory::MemoryError::Absent) => Ok(None),
-            Err(error) => {
-                tracing::warn!(%error, "the memory of the last tree is not used");
-                memory::forget(&self.request.folder)?;
-                Ok(None)
-            }
-        }
-    }
-
     /// Opens the session that was left, if it can still go on, or a new one.
     fn open(&self, parent: Option<SessionId>) -> Result<Session, BackupError> {
         if let Some(own) = self.resumable()? {
@@ -330,19 +300,6 @@ impl Run<'_> {
         };
         journal::keep(&self.request.folder, &own)?;
         self.open_own(own, parent)
-    }
-
-    /// True if the server has a history of the source and this machine knows nothing of it any more: large files that changed
-    /// since then are laid whole, which is no change.
-    fn has_lost_its_state(&self) -> Result<bool, BackupError> {
-        if PageFolder::of(&self.request.folder).exists() {
-            return Ok(false);
-        }
-        let found = self.wanted().newest()?.is_some();
-        if found {
-            tracing::warn!("the state of the source is lost: large files that changed are laid whole");
-        }
-        Ok(found)
     }
 
     fn resumable(&self) -> Result<Option<OpenedSession>, BackupError> {
@@ -393,36 +350,6 @@ impl Run<'_> {
         }
         receipts.append(&opened.newest_receipt).map_err(BackupError::Io)?;
         Ok(false)
-    }
-
-    fn wanted(&self) -> Wanted<'_> {
-        Wanted {
-            runtime: self.runtime,
-            remote: self.remote,
-            subscription: self.request.identity.subscription,
-            scope: self.request.identity.scope,
-            source: self.request.source,
-            keys: self.keys,
-            retry_seed: self.fresh.retry_seed,
-        }
-    }
-
-    fn fetch(&self, opened: &Opened) -> Result<Option<Memory>, BackupError> {
-        if opened.newest.is_none() {
-            return Ok(None);
-        }
-        self.progress.enter(Step::Fetching);
-        let wanted = self.wanted();
-        let Some(newest) = wanted.newest()? else { return Ok(None) };
-        match wanted.tree(&newest, &self.request.folder) {
-            Ok(memory) => Ok(Some(memory)),
-            // Damage on the server is no reason not to back up: everything is read, and what it lacks is sent.
-            Err(BackupError::Memory(error)) => {
-                tracing::warn!(%error, "the last tree cannot be fetched: everything is read");
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
     }
 
     fn lay<'m>(

@@ -31,6 +31,7 @@ admin-head-next = Next
 admin-head-last = Last
 admin-head-snapshot = Snapshot
 admin-head-source = Source
+admin-head-received = Received
 admin-head-damaged = Damaged chunks
 admin-head-why = Kept because
 admin-head-goes = Goes on

@@ -31,6 +31,7 @@ admin-head-next = Prochain
 admin-head-last = Dernier
 admin-head-snapshot = Sauvegarde
 admin-head-source = Source
+admin-head-received = Reçue le
 admin-head-damaged = Morceaux endommagés
 admin-head-why = Gardée parce que
 admin-head-goes = Part le

@@ -7,9 +7,11 @@ use protox::prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescripto
 
 /// Every call of every service of the wire schema.
 pub fn calls() -> Vec<MethodDescriptor> {
-    let files = ["account", "admin", "backup", "monitor", "restore", "server", "sets"];
-    let paths = files.map(|file| format!("dobaas/v1/{file}.proto"));
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/proto");
+    let files = std::fs::read_dir(format!("{folder}/dobaas/v1")).unwrap();
+    let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    let paths = names.iter().map(|name| format!("dobaas/v1/{name}"));
     let mut compiler = protox::Compiler::new([folder]).unwrap();
     compiler.include_imports(true).open_files(paths).unwrap();
     compiler.descriptor_pool().services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
