@@ -15,7 +15,8 @@ use benches::sample::text;
 use benches::site::{Site, run_program};
 
 /// A copy of everything is no attack here, and pruning must go on.
-const CONFIGURATION: &str = "\n[hold]\nallowance_times = 1000000\nchanged_percent = 1000000\ngone_percent = 1000000\n";
+const SETTINGS: [(&str, &str); 3] =
+    [("allowance_times", "1000000"), ("changed_percent", "1000000"), ("gone_percent", "1000000")];
 const JOBS: [&str; 4] = ["mark", "purge", "compact", "scrub"];
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -31,7 +32,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let pairs: u8 = std::env::var("DOBAAS_BENCH_PAIRS").ok().map(|text| text.parse()).transpose()?.unwrap_or(3);
     let source = scratch.path().join("source");
     let bytes = copy(&original, &source.join("0"), 0)?;
-    let site = Site::set_up(scratch.path(), &source, CONFIGURATION)?;
+    let site = Site::set_up(scratch.path(), &source, &SETTINGS)?;
     site.backup()?;
     println!("{bytes} bytes in each run");
     let (mut alone, mut busy) = (Vec::new(), Vec::new());

@@ -61,18 +61,24 @@ impl Drop for Server {
 }
 
 impl Site {
-    /// Starts a server in `folder` with a further part of its configuration, and sets a machine up for `source`.
+    /// Starts a server in `folder` with these settings changed, each by the name of its line, and sets a machine up for `source`.
     ///
     /// # Errors
     /// What a program says.
-    pub fn set_up(folder: &Path, source: &Path, configuration: &str) -> anyhow::Result<Self> {
+    pub fn set_up(folder: &Path, source: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let text = |name: &str| folder.join(name).display().to_string();
         let keep = |name: &str, secret: &str| std::fs::write(folder.join(name), secret).map(|()| text(name));
         let home = text("server");
         let init = ["--json", "init", &home, "--site", "Banc", "--operator", "op", "--listen", "127.0.0.1:0"];
         let made = output("dobaas-server", &init)?;
         let file = folder.join("server/server.toml");
-        std::fs::write(&file, std::fs::read_to_string(&file)? + configuration)?;
+        let mut configuration = std::fs::read_to_string(&file)?;
+        for (name, value) in settings {
+            let line = configuration.lines().find(|line| line.starts_with(&format!("{name} =")));
+            let line = line.with_context(|| format!("no setting {name}"))?.to_owned();
+            configuration = configuration.replace(&line, &format!("{name} = {value}"));
+        }
+        std::fs::write(&file, configuration)?;
         let mut server = program("dobaas-server")?;
         let mut server =
             Server(server.args(["--json", "serve", &home]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);

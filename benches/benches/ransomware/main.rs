@@ -38,7 +38,7 @@ fn one_share(name: &str, files: u64, text_percent: u64) -> anyhow::Result<Vec<St
     let scratch = tempfile::tempdir()?;
     let tree = Tree { root: scratch.path().join("source"), files, text_percent };
     tree.make()?;
-    let site = Site::set_up(scratch.path(), &tree.root, "")?;
+    let site = Site::set_up(scratch.path(), &tree.root, &[])?;
     let first = site.backup()?;
     println!(
         "\n{name}: {files} files, {} bytes, stored {} %",
