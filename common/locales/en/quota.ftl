@@ -46,3 +46,11 @@ quota-cause-growth = growth of the contract
 quota-outcome-amended = amendment
 quota-outcome-waived = nothing changes
 quota-outcome-reduced = less data
+
+help-admin-report = Report of the last 30 days of a subscription, for its customer
+help-option-csv = A table of days for a spreadsheet
+report-none = none
+admin-head-newest = Newest snapshot
+admin-head-reevaluation = Open re-evaluation
+admin-head-complete = Complete
+admin-head-partial = Partial

@@ -46,3 +46,11 @@ quota-cause-growth = extension du contrat
 quota-outcome-amended = avenant
 quota-outcome-waived = rien ne change
 quota-outcome-reduced = moins de données
+
+help-admin-report = Relevé des 30 derniers jours d'un abonnement, à remettre au client
+help-option-csv = Un tableau de jours pour un tableur
+report-none = aucun
+admin-head-newest = Dernière sauvegarde
+admin-head-reevaluation = Réévaluation ouverte
+admin-head-complete = Complètes
+admin-head-partial = Partielles

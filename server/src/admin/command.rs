@@ -14,7 +14,7 @@ use super::secret::{NEW_PASSWORD, PASSWORD, SecretOptions};
 use super::state::{self, State};
 use super::{
     account, agent, alarm, approval, audit, closure, completions, confirm, customer, hold, login, order_form, protect,
-    quota, reevaluation, relocation, retention, subscription, upkeep,
+    quota, reevaluation, relocation, report, retention, subscription, upkeep,
 };
 use crate::cli::arguments::{argument, flag, language, option, parse, program, subcommand};
 use crate::cli::exit::Exit;
@@ -76,6 +76,7 @@ async fn dispatch(context: &Context, matches: &ArgMatches) -> Result<(), AdminEr
         ("subscription", Some((name, matches))) => subscription::run(context, name, matches).await,
         ("order-form", Some((name, matches))) => order_form::run(context, name, matches).await,
         ("quota", Some((name, matches))) => quota::run(context, name, matches).await,
+        ("report", _) => report::run(context, matches).await,
         ("reevaluation", Some((name, matches))) => reevaluation::run(context, name, matches).await,
         ("relocation", Some((name, matches))) => relocation::run(context, name, matches).await,
         ("suspend", _) => closure::suspend(context, matches).await,
@@ -114,6 +115,7 @@ pub fn command(texts: Texts) -> Command {
         .subcommand(subscription::command(texts))
         .subcommand(order_form::command(texts))
         .subcommand(quota::command(texts))
+        .subcommand(report::command(texts))
         .subcommand(reevaluation::command(texts))
         .subcommand(closure::suspend_command(texts))
         .subcommand(closure::resume_command(texts))

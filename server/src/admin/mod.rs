@@ -26,6 +26,7 @@ pub mod quota;
 pub mod reevaluation;
 pub mod relocation;
 pub mod remote;
+pub mod report;
 pub mod retention;
 pub mod secret;
 pub mod shown;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::command::{Context, group};
 use super::failure::AdminError;
-use super::remote::answer;
+use super::remote::{Remote, answer};
 use super::table::{self, figures, words};
 use crate::cli::arguments::{argument, flag, option, subcommand, text};
 
@@ -36,16 +36,25 @@ struct Shown {
     sources: Vec<ShownSource>,
 }
 
+/// One day.
 #[derive(Serialize)]
-struct ShownDay {
-    day: String,
-    counted_bytes: u64,
-    allowed_bytes: u64,
-    state: &'static str,
-    sent_bytes: u64,
-    stored_bytes: u64,
-    complete: u32,
-    partial: u32,
+pub struct ShownDay {
+    /// Which.
+    pub day: String,
+    /// Bytes that count against the allowance.
+    pub counted_bytes: u64,
+    /// Bytes that may change.
+    pub allowed_bytes: u64,
+    /// Its state, a stable word.
+    pub state: &'static str,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Bytes stored.
+    pub stored_bytes: u64,
+    /// Complete snapshots.
+    pub complete: u32,
+    /// Partial ones.
+    pub partial: u32,
 }
 
 #[derive(Serialize)]
@@ -55,10 +64,12 @@ struct ShownSource {
     sent_bytes: u64,
 }
 
+/// One subscription with its last days.
 #[derive(Serialize)]
-struct ShownOne {
+pub struct ShownOne {
     quota: Shown,
-    days: Vec<ShownDay>,
+    /// Days with a snapshot, newest first.
+    pub days: Vec<ShownDay>,
 }
 
 /// The commands.
@@ -105,14 +116,27 @@ async fn list(context: &Context, matches: &ArgMatches) -> Result<(), AdminError>
 }
 
 async fn show(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
-    let remote = context.remote().await?;
-    let request = v1::GetQuotaRequest { subscription: text(matches, "reference").unwrap_or_default().to_owned() };
-    let reply = answer(QuotasClient::new(remote.channel()).get_quota(remote.request(request))).await?;
-    let one = ShownOne {
-        quota: shown(reply.quota.unwrap_or_default()),
-        days: reply.days.into_iter().map(shown_day).collect(),
-    };
+    let one = get(&context.remote().await?, text(matches, "reference").unwrap_or_default()).await?;
     context.output.document(&one)?;
+    print_one(context, &one)
+}
+
+/// One subscription, by the reference of its order form.
+///
+/// # Errors
+/// What the server refused.
+pub async fn get(remote: &Remote, reference: &str) -> Result<ShownOne, AdminError> {
+    let request = v1::GetQuotaRequest { subscription: reference.to_owned() };
+    let reply = answer(QuotasClient::new(remote.channel()).get_quota(remote.request(request))).await?;
+    let quota = shown(reply.quota.unwrap_or_default());
+    Ok(ShownOne { quota, days: reply.days.into_iter().map(shown_day).collect() })
+}
+
+/// Prints one subscription and its days, unless JSON was asked for.
+///
+/// # Errors
+/// If standard output is closed.
+pub fn print_one(context: &Context, one: &ShownOne) -> Result<(), AdminError> {
     let (quota, texts) = (&one.quota, context.output.texts);
     let forecast =
         quota.until_over_days.map_or_else(|| texts.say("quota-no-forecast"), |days| texts.integer(days.into()));
