@@ -29,6 +29,7 @@ error-weak-password = This password is refused: { $reason ->
 }. Choose another one of at least 12 characters.
 error-permission-denied = Your rights are not sufficient{ $role ->
     [none] {""}
+    [second_operator] : the role of second operator is needed
    *[other] : the role "{ $role }" is needed
 }. Ask a person who has it, or your provider.
 error-not-found = { $what ->
@@ -44,6 +45,7 @@ error-not-found = { $what ->
     [approval] This request
     [snapshot] This snapshot
     [protection] This protection
+    [reevaluation] This re-evaluation file
    *[other] { $what }
 }: not found in this subscription. Check the name or the date; "dobaas dates" shows what exists.
 error-already-exists = { $what ->

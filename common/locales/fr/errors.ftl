@@ -29,6 +29,7 @@ error-weak-password = Ce mot de passe est refusé : { $reason ->
 }. Choisissez-en un autre d'au moins 12 caractères.
 error-permission-denied = Vos droits ne suffisent pas{ $role ->
     [none] {""}
+    [second_operator] {" "}: il faut le rôle de second opérateur
    *[other] {" "}: il faut le rôle « { $role } »
 }. Demandez à une personne qui l'a, ou à votre prestataire.
 error-not-found = { $what ->
@@ -44,6 +45,7 @@ error-not-found = { $what ->
     [approval] Cette demande
     [snapshot] Cette sauvegarde
     [protection] Cette protection
+    [reevaluation] Ce dossier de réévaluation
    *[other] { $what }
 } : introuvable dans cet abonnement. Vérifiez le nom ou la date ; « dobaas dates » montre ce qui existe.
 error-already-exists = { $what ->
