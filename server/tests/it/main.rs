@@ -28,6 +28,7 @@ mod malformed;
 mod model;
 mod networks;
 mod notices;
+mod operators;
 mod orders;
 mod places;
 mod protections;
