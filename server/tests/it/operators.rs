@@ -143,8 +143,8 @@ const ROWS: &[(usize, i32, Kept, &str)] = &[
 /// A file name of the customer.
 const MARKER: &str = "zqx-dossier-medical";
 
-/// Commands that rows cannot have: typed before them, or with what only one of them knows.
-const ELSEWHERE: [&str; 2] = ["login", "unprotect"];
+/// Commands that rows cannot have: typed before them, with what only one of them knows, or in a test of their own.
+const ELSEWHERE: [&str; 3] = ["login", "report", "unprotect"];
 
 /// Commands that need what nothing of this test makes, a file or a hold: their refusal is the row, other tests end them well.
 const REFUSED_HERE: [&str; 3] = ["hold lift", "reevaluation close", "reevaluation show"];
