@@ -175,7 +175,7 @@ fn a_killed_run_is_not_shown_as_running() {
     let lock = RunLock::take(&folder).unwrap();
     assert_eq!(service(), ("running".into(), true), "somebody holds the source");
     drop(lock);
-    assert_eq!(service(), ("unscheduled".into(), false), "whoever began it is gone");
+    assert_eq!(service(), ("stopped".into(), false), "whoever began it is gone");
 }
 
 #[test]

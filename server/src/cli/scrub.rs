@@ -6,6 +6,8 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::maintenance;
 use super::output::Output;
+use crate::app::CONTROL_FILE;
+use crate::store::control_copies::ControlCopies;
 use crate::upkeep::scrub::{Scrubbed, scrub};
 
 #[derive(Serialize)]
@@ -32,6 +34,7 @@ pub fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
         let scrubbed = scrub(&open, work.now_ns, |_| true)?;
         lines.push(line(subscription.to_string(), reference.clone(), scrubbed));
     }
+    lines.push(control_copies(&work.subscriptions.objects().control_copies())?);
     output.document(&lines)?;
     let texts = output.texts;
     let head = ["subscription", "objects", "bytes", "damaged-objects", "unknown", "chunks", "affected"]
@@ -63,6 +66,19 @@ pub fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
     let clean = lines.iter().all(|line| line.damaged.is_empty() && line.unknown.is_empty() && line.damaged_chunks == 0);
     output.say(if clean { "server-scrub-clean" } else { "server-scrub-damaged" }, &[])?;
     Ok(if clean { Exit::Done } else { Exit::Incomplete })
+}
+
+/// The copies of the control store, each against the digest in its name.
+fn control_copies(copies: &ControlCopies) -> anyhow::Result<Line> {
+    let mut line = line(String::new(), CONTROL_FILE.to_owned(), Scrubbed::default());
+    for name in copies.list()? {
+        line.objects += 1;
+        match copies.check(&name) {
+            Ok(path) => line.bytes += path.metadata()?.len(),
+            Err(_) => line.damaged.push(name.file()),
+        }
+    }
+    Ok(line)
 }
 
 fn line(subscription: String, reference: String, scrubbed: Scrubbed) -> Line {
