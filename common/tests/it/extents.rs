@@ -120,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn a_wrong_bit_in_an_extents_node_is_an_error_or_another_list(count in 65u64..3_000, flips in prop::collection::vec(any::<u64>(), 40)) {
+    fn a_wrong_bit_in_an_extents_node_is_an_error_or_another_list(count in 200u64..3_000, flips in prop::collection::vec(any::<u64>(), 40)) {
         let mut forest = Forest::new();
         let extents: Vec<_> = (0..count).map(|at| extent(at, 1 + mix(at) % 9)).collect();
         let size = extents.iter().map(|extent| extent.bytes).sum();
