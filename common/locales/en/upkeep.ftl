@@ -97,6 +97,8 @@ upkeep-count-damaged-chunks = damaged chunks
 upkeep-count-affected-snapshots = snapshots affected
 upkeep-count-over = days over
 upkeep-count-differences = differences
+upkeep-count-failed = failures
+upkeep-count-damaged = damaged
 
 pruning-stop-clock-forward = the server's clock jumped forward
 pruning-stop-clock-back = the server's clock went back

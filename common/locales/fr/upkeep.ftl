@@ -97,6 +97,8 @@ upkeep-count-damaged-chunks = morceaux endommagés
 upkeep-count-affected-snapshots = sauvegardes touchées
 upkeep-count-over = jours en dépassement
 upkeep-count-differences = écarts
+upkeep-count-failed = échecs
+upkeep-count-damaged = endommagés
 
 pruning-stop-clock-forward = l'horloge du serveur a avancé d'un bond
 pruning-stop-clock-back = l'horloge du serveur a reculé

@@ -15,7 +15,7 @@ use common::snapshot::StoredSnapshot;
 use common::stored::{Receipt, ServerPart};
 use roaring::RoaringBitmap;
 
-use crate::catalog::chunks::{ChunkFacts, ChunkState};
+use crate::catalog::chunks::ChunkFacts;
 use crate::catalog::error::CatalogError;
 use crate::catalog::file::Catalog;
 use crate::catalog::ledger::Reach;
@@ -84,7 +84,6 @@ pub fn add_first_reached(
 ) -> Result<(), CatalogError> {
     for row in first_reached {
         let chunk = catalog.chunk_of_row(row)?;
-        debug_assert_eq!(chunk.state, ChunkState::Present, "a closure holds present chunks only");
         part.stored_bytes += u64::from(chunk.frame_bytes);
         part.first_reached += 1;
         let counter = match (chunk.kind.is_node(), chunk.class) {

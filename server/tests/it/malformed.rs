@@ -30,7 +30,8 @@ async fn malformed_messages_of_every_call_leave_the_server_alive() {
         known.extend(customer.known());
         customers.push(customer);
     }
-    for _ in calls() {
+    // Two calls share one: an account has so many logins at once.
+    for _ in 0..calls().len().div_ceil(2) {
         operators.push(station.operator_login().await);
     }
     let late = station.customer("tardif").await;
@@ -39,7 +40,8 @@ async fn malformed_messages_of_every_call_leave_the_server_alive() {
     known.push(stored.session.as_bytes().to_vec());
     let before = station.memory_kib();
     let mut answers: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    for ((shape, customers), operator) in calls().iter().zip(customers.chunks(CUSTOMERS_PER_CALL)).zip(&operators) {
+    for (at, (shape, customers)) in calls().iter().zip(customers.chunks(CUSTOMERS_PER_CALL)).enumerate() {
+        let operator = &operators[at / 2];
         let channel = station.channel().await;
         for round in 0..rounds {
             let mut dice = Dice::new(seed, round);
