@@ -9,6 +9,7 @@ use common::id::{AgentId, ScopeId, SourceId, SubscriptionId};
 use proto::v1;
 use proto::v1::account_client::AccountClient;
 use proto::v1::admin_client::AdminClient;
+use proto::v1::closures_client::ClosuresClient;
 use proto::v1::sets_client::SetsClient;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -116,6 +117,16 @@ impl Station {
     pub async fn operator_login(&self) -> String {
         let login = v1::LoginRequest { identifier: OPERATOR.into(), password: PASSWORD.into() };
         AccountClient::new(self.channel().await).login(login).await.unwrap().into_inner().token
+    }
+
+    /// Ends every maintenance that somebody announced; `operator` is the token of a login.
+    pub async fn end_maintenance(&self, operator: &str) {
+        let mut closures = ClosuresClient::new(self.channel().await);
+        let list = with_token(operator, v1::ListMaintenanceRequest { all: false });
+        for window in closures.list_maintenance(list).await.unwrap().into_inner().maintenance {
+            let end = with_token(operator, v1::EndMaintenanceRequest { number: window.number });
+            closures.end_maintenance(end).await.unwrap();
+        }
     }
 
     /// A customer with a subscription, a person and an enrolled agent.
