@@ -2,7 +2,7 @@
 //!
 //! Channels do not wait for each other, and nothing else waits for them. The queue is in the control store.
 //!
-//! Invariant: a message leaves the queue when it was accepted, when it is older than [`LIFE`], when the mail server knows no such
+//! Invariant: a message leaves the queue when it was accepted, when it is older than `LIFE`, when the mail server knows no such
 //! address of a customer, or when the queue is full of newer ones.
 
 use jiff::{SignedDuration, Timestamp};

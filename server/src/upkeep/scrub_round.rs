@@ -6,7 +6,7 @@
 //! ```
 //! It does not read: `scrub` does. A round that is stopped goes on where it was: each pack that was read is remembered.
 //!
-//! Invariant: P3 — a pack is due as soon as it is an object, and again [`AGAIN_NS`] after it was read; it is late 24 hours after the
+//! Invariant: P3 — a pack is due as soon as it is an object, and again `AGAIN_NS` after it was read; it is late 24 hours after the
 //! first and 30 days after the second.
 
 use std::time::Duration;
