@@ -147,10 +147,8 @@ impl Growth<'_> {
         let root = self.levels.last().and_then(|level| level.first()).map(|number| id(*number));
         let root = root.map(|root| self.catalog.chunk(self.scope, &root)).transpose()?.flatten();
         let received_at_ns = i64::try_from((day + 1) * DAY_NS)?;
-        let mut session = [0; 16];
-        session[..8].copy_from_slice(&day.to_be_bytes());
         let snapshot = SnapshotFacts {
-            session: SessionId::new(session),
+            session: session_of(day),
             scope: self.scope,
             agent: AgentId::new([1; 16]),
             source: SourceId::new([1; 16]),
@@ -179,4 +177,15 @@ fn id(number: u64) -> ChunkId {
     let mut id = [7; 32];
     id[..8].copy_from_slice(&number.to_be_bytes());
     ChunkId::new(id)
+}
+
+/// The newest snapshot.
+pub fn newest() -> SessionId {
+    session_of(SNAPSHOTS - 1)
+}
+
+fn session_of(day: u64) -> SessionId {
+    let mut session = [0; 16];
+    session[..8].copy_from_slice(&day.to_be_bytes());
+    SessionId::new(session)
 }
