@@ -143,7 +143,7 @@ const ROWS: &[(usize, i32, Kept, &str)] = &[
 /// A file name of the customer.
 const MARKER: &str = "zqx-dossier-medical";
 
-/// Commands that rows cannot have: typed before them, with what only one of them knows, or in a test of their own.
+/// Commands that rows cannot have: typed before them, with what only one of them knows, or (`report`) run by `deploy/try`.
 const ELSEWHERE: [&str; 3] = ["login", "report", "unprotect"];
 
 /// Commands that need what nothing of this test makes, a file or a hold: their refusal is the row, other tests end them well.
