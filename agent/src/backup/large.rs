@@ -76,7 +76,9 @@ impl Large<'_, '_> {
         let holes = holes(self.file, stat)?;
         let key = &shared.keys.memory;
         let known = self.old.and_then(|old| shared.pages.open(self.name, key, (&old.digest, old.size)));
+        let lost = self.old.map_or(Ok(Vec::new()), |old| lost_ranges(&shared.known, old)).map_err(StopRun::from)?;
         if let (None, Some(old)) = (&known, self.old)
+            && lost.is_empty()
             && old.size == stat.size
             && let Some(same) = self.compare_whole(old, &holes)?
         {
@@ -84,7 +86,6 @@ impl Large<'_, '_> {
         }
         let class =
             if self.old.is_some() && known.is_none() { shared.class_without_pages } else { FrameClass::Changed };
-        let lost = self.old.map_or(Ok(Vec::new()), |old| lost_ranges(&shared.known, old)).map_err(StopRun::from)?;
         let mut reading = Reading {
             large: self,
             holes: &holes,
@@ -197,7 +198,11 @@ impl Reading<'_, '_> {
         if self.stream.is_none() {
             return Ok(read);
         }
-        let lost = |page: usize| overlaps(self.lost, &page_range(at, page, read));
+        // Beyond its end the old content says nothing, not even that there is a hole.
+        let lost = |page: usize| {
+            let range = page_range(at, page, read);
+            range.end > self.old_size || overlaps(self.lost, &range)
+        };
         match plan_window(&pages, old.as_ref(), lost) {
             Some(kept) => self.keep_pages(from, read, (&pages, &kept))?,
             None => self.lay_window(from, read, &pages),

@@ -264,3 +264,15 @@ fn hashes_of_files_that_are_gone_go_too() {
     put(&mut scene);
     assert_eq!(count(&scene), 1);
 }
+
+#[test]
+fn a_hole_at_the_end_that_grows_is_not_taken_from_the_old_content() {
+    let mut scene = Scene::new();
+    scene.write("file", noise(1, WINDOW_BYTES));
+    let file = open(&scene, "file");
+    file.set_len(WINDOW_BYTES as u64 + 10 * PAGE).unwrap();
+    scene.run_and_compare();
+    file.set_len(2 * WINDOW_BYTES as u64).unwrap();
+    file.write_all_at(&noise(2, PAGE_BYTES), WINDOW_BYTES as u64 + 5 * PAGE).unwrap();
+    assert_eq!(put(&mut scene).0, [PAGE, 0, 0]);
+}
