@@ -4,6 +4,7 @@
 //!
 //! Invariant: the answer says when it is not literally what was asked for.
 
+use common::text::date::nanoseconds;
 use std::str::FromStr;
 
 use common::id::SessionId;
@@ -160,10 +161,6 @@ pub fn resolve(address: &Address, newest_first: &[Candidate]) -> Result<Resolved
 
 fn day_of(ns: i64, zone: &TimeZone) -> Date {
     zone.to_datetime(moment(ns)).date()
-}
-
-fn nanoseconds(timestamp: jiff::Timestamp) -> i64 {
-    i64::try_from(timestamp.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -17,6 +17,11 @@ pub fn moment(ns: i64) -> Timestamp {
     Timestamp::from_nanosecond(i128::from(ns)).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// A moment as a count of nanoseconds since 1970; the nearest that 64 bits hold.
+pub fn nanoseconds(at: Timestamp) -> i64 {
+    i64::try_from(at.as_nanosecond()).unwrap_or(if at > Timestamp::UNIX_EPOCH { i64::MAX } else { i64::MIN })
+}
+
 impl Texts {
     /// Day and time: `22/11/2026 03:05`; the doubled hour of October says which one it is.
     pub fn date(self, at: Timestamp) -> String {

@@ -4,6 +4,7 @@
 //!
 //! Invariant: a day has one name (`2026-11-22`), whether it lasts 23, 24 or 25 hours.
 
+use common::text::date::nanoseconds;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
@@ -21,6 +22,11 @@ pub fn day_of(at: Timestamp) -> Date {
 /// The moment at which a civil day begins.
 pub fn start_of(day: Date) -> Timestamp {
     day.to_zoned(paris()).map_or(Timestamp::MAX, |start| start.timestamp())
+}
+
+/// The same in nanoseconds since 1970.
+pub fn start_ns(day: Date) -> i64 {
+    nanoseconds(start_of(day))
 }
 
 /// Whole days from `from` to `to`; negative if `to` is earlier.

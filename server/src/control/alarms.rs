@@ -6,6 +6,7 @@
 //! Invariant: the queue is bounded by [`ALARM_QUEUE_MAX`]; beyond it the oldest go, and are counted.
 
 use common::limits::{ALARM_ERROR_BYTES_MAX, ALARM_QUEUE_MAX};
+use common::text::date::nanoseconds;
 use jiff::Timestamp;
 use rusqlite::{Row, Transaction, params};
 
@@ -358,10 +359,6 @@ fn alarm_of(row: &Row<'_>) -> Result<(Key, Active), ControlError> {
         measures,
     };
     Ok((key, active))
-}
-
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 fn moment(ns: i64) -> Result<Timestamp, ControlError> {

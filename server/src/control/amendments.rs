@@ -14,7 +14,7 @@ use super::audit::{self, Action, Event, Trace};
 use super::subscriptions::{self, Subscription};
 use super::{Control, ControlError, copy, notices, reevaluations};
 use crate::contract::amendment::{FieldChange, FormChange};
-use crate::contract::calendar::{day_of, next_quarter, price_change_date, start_of};
+use crate::contract::calendar::{day_of, next_quarter, price_change_date, start_ns};
 use crate::contract::guards::TWO_PERSON_DELAY;
 use crate::contract::reevaluation::{Cause, OverDay};
 
@@ -345,9 +345,4 @@ fn amendment_of(row: &Row<'_>) -> Result<Amendment, ControlError> {
         applied_at_ns: row.get(11)?,
         withdrawn_at_ns: row.get(12)?,
     })
-}
-
-/// The first moment of a civil day, in nanoseconds since 1970.
-fn start_ns(day: Date) -> i64 {
-    i64::try_from(start_of(day).as_nanosecond()).unwrap_or(i64::MAX)
 }

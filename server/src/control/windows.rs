@@ -5,8 +5,7 @@
 //! Invariant: rows are never removed; a window that is ended early gets its end.
 
 use common::id::SubscriptionId;
-use common::text::date::moment;
-use jiff::Timestamp;
+use common::text::date::{moment, nanoseconds};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::audit::{self, Action, Event, Trace};
@@ -250,10 +249,6 @@ fn record(
     trace: &Trace,
 ) -> Result<(), ControlError> {
     audit::append(transaction, trace, &Event { action, subscription, object, result: "done" })
-}
-
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 /// The suspensions of a subscription, in order.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use common::id::SubscriptionId;
-use common::text::date::moment;
+use common::text::date::{moment, nanoseconds};
 use jiff::Timestamp;
 use proto::code::Failure;
 use proto::v1;
@@ -125,10 +125,6 @@ fn due(approval: &Approval, now: Timestamp) -> Option<Timestamp> {
         }
         _ => None,
     }
-}
-
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 fn state(approval: &Approval, now_ns: i64) -> &'static str {

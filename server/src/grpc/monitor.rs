@@ -1,5 +1,6 @@
 //! The `Monitor` service: what operators see of alarms.
 
+use common::text::date::nanoseconds;
 use std::sync::Arc;
 
 use proto::v1;
@@ -12,7 +13,6 @@ use crate::control::audit::{Action, Event};
 use crate::monitor::alarm::{Active, Key};
 use crate::monitor::deliver::{DeliveryError, Recipient};
 use crate::monitor::watch::Monitor;
-use jiff::Timestamp;
 
 /// Shows alarms, tries channels.
 #[derive(Clone)]
@@ -85,8 +85,4 @@ fn tested((to, result): (Recipient, Result<(), DeliveryError>)) -> v1::TestedAla
         recipient: to.address,
         error: result.err().map(|error| error.to_string()).unwrap_or_default(),
     }
-}
-
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
 }

@@ -18,7 +18,7 @@ use super::outlook::{self, Compared};
 use super::{records, status};
 use crate::clock::Random;
 use crate::contract::amendment::{AddedSource, FormChange};
-use crate::contract::calendar::{day_of, start_of};
+use crate::contract::calendar::{day_of, start_ns};
 use crate::contract::order_form::is_name;
 use crate::contract::retention::History;
 use crate::control::Control;
@@ -187,7 +187,7 @@ impl OrdersService {
             true => None,
             false => Some(last_day(&known, &request.received_on, request.early, &trace)?),
         };
-        let ended_at_ns = last_day.map(|day| nanoseconds(day.tomorrow().unwrap_or(day)));
+        let ended_at_ns = last_day.map(|day| start_ns(day.tomorrow().unwrap_or(day)));
         let detail = match last_day {
             Some(day) => format!("{day} ({})", request.document),
             None => format!("annulé ({})", request.document),
@@ -236,10 +236,6 @@ fn history(change: &v1::FormChange, known: &History) -> Result<Option<History>, 
 
 fn day(field: &str, text: &str) -> Result<Date, Failure> {
     optional_day(field, text)?.ok_or_else(|| status::invalid(field, "missing"))
-}
-
-fn nanoseconds(day: Date) -> i64 {
-    i64::try_from(start_of(day).as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 fn wire(amendment: &Amendment, known: &Subscription) -> v1::Amendment {

@@ -2,6 +2,7 @@
 //!
 //! It decides nothing: `contract::retention` does, as upkeep asks it.
 
+use common::text::date::nanoseconds;
 use std::collections::BTreeSet;
 
 use common::id::SessionId;
@@ -91,8 +92,4 @@ fn reason(one: &Outlook, frozen: &Frozen, now: Timestamp) -> &'static str {
         Fate::Expire if frozen.keeps(&one.session, nanoseconds(now)) => "suspect",
         Fate::Expire => "",
     }
-}
-
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
 }

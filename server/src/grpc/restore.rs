@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use common::id::{ScopeId, SourceId, SubscriptionId};
 use common::limits::MESSAGE_TARGET_BYTES;
-use common::text::date::moment;
-use jiff::Timestamp;
+use common::text::date::{moment, nanoseconds};
 use proto::code::{ErrorCode, Failure};
 use proto::v1;
 use proto::v1::restore_server::Restore;
@@ -287,10 +286,6 @@ fn merge_sources(known: Vec<KnownSource>, statistics: Vec<SourceStatistics>) -> 
         source.verified_at_ns = found.verified_at_ns;
     }
     sources
-}
-
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 fn known_source(known: KnownSource) -> v1::Source {

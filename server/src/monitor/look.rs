@@ -4,6 +4,7 @@
 //!
 //! Invariant: no file name: names are references of order forms and names of contracted sources.
 
+use common::text::date::nanoseconds;
 use std::collections::BTreeMap;
 
 use common::id::{SourceId, SubscriptionId};
@@ -282,8 +283,4 @@ fn day(usage: &Usage) -> DayLook {
         level: usage.today.level(),
         outlook: Some(usage.outlook),
     }
-}
-
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
 }

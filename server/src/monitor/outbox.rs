@@ -5,6 +5,7 @@
 //! Invariant: a message leaves the queue when it was accepted, when it is older than `LIFE`, when the mail server knows no such
 //! address of a customer, or when the queue is full of newer ones.
 
+use common::text::date::nanoseconds;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::control::alarms::{Failure, QueuedMessage};
@@ -88,10 +89,6 @@ fn by_recipient(due: Vec<QueuedMessage>) -> Vec<(Recipient, Vec<QueuedMessage>)>
 
 fn numbers(messages: &[QueuedMessage]) -> Vec<i64> {
     messages.iter().map(|message| message.number).collect()
-}
-
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::id::SubscriptionId;
 use common::limits::ALARM_NOTICES_MAX;
-use common::text::date::moment;
+use common::text::date::{moment, nanoseconds};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::registry::Registry;
@@ -269,8 +269,4 @@ fn is_other_state(before: &Alarms, after: &Alarms) -> bool {
         alarms.active().map(|(key, active)| (key.clone(), active.gone_since)).collect()
     };
     state(before) != state(after)
-}
-
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
 }

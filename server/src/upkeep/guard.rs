@@ -5,6 +5,7 @@
 //! Invariant: I5 — a guard that can't be evaluated refuses.
 //! Invariant: the clock that decides never goes back, and a stop is stored before it is reported.
 
+use common::text::date::nanoseconds;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -364,8 +365,4 @@ pub(in crate::upkeep) fn check_store(open: &Subscription) -> Result<(), JobError
         }
     }
     Ok(())
-}
-
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
 }

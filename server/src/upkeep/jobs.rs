@@ -7,6 +7,7 @@
 //! Invariant: a job that ended is recorded in the control store before the next one begins; a crash runs it again.
 //! Invariant: I8 — time comes from the injected clock.
 
+use common::text::date::nanoseconds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -422,10 +423,6 @@ fn due_at(spec: &Spec, last: Option<&JobRecord>) -> Timestamp {
     let every = if last.outcome == "done" { spec.every } else { spec.every.min(RETRY_MAX) };
     let started = Timestamp::from_nanosecond(last.started_at_ns.into()).unwrap_or(Timestamp::MIN);
     started.checked_add(every).unwrap_or(Timestamp::MAX)
-}
-
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(if at > Timestamp::UNIX_EPOCH { i64::MAX } else { i64::MIN })
 }
 
 /// An error with what caused it, on one line.
