@@ -155,6 +155,7 @@ impl Growth<'_> {
             sequence: day + 1,
             state: SnapshotState::Complete,
             root: root.map_or(0, |root| root.row),
+            claimed_bytes: 0,
             server: ServerPart { received_at_ns, ..ServerPart::default() },
             digest: [0; 32],
             receipt: Vec::new(),

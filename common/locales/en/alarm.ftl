@@ -58,6 +58,9 @@ alarm-certificate-ends-advice = The provider's certificate renews itself: if it 
 alarm-counter-differs-title = counter wrong
 alarm-counter-differs-sentence = { $used } counters of this subscription differ from their recount.
 alarm-counter-differs-advice = Nothing is corrected silently: look at the log and report the difference to the maker.
+alarm-claim-impossible-title = impossible claim of size
+alarm-claim-impossible-sentence = The backup of the source "{ $subject }" received on { $at } claims { $allowed }, while { $used } of new data came in with it.
+alarm-claim-impossible-advice = Volume and quota are measured by the server and stay right. But this agent misreports: check the machine and the agent's version; in doubt, revoke it ("dobaas-admin agent revoke") and set it up again.
 alarm-not-verified-title = backups never verified by the customer
 alarm-not-verified-sentence = No key holder verified or restored the source "{ $subject }" since { $at }, more than half of the history.
 alarm-not-verified-advice = Offer the customer a trial restore: only they can prove that their backups can be read.
@@ -155,6 +158,7 @@ notice-sentence = { $topic ->
    *[other] Your provider informs you of the following.
 }
 notice-detail = Detail: { $detail }
+notice-amendment = no. { $which }; what changes: { $fields }
 notice-told = Recorded on { $at }. “dobaas accesses” shows at any time what your provider does on your subscription.
 
 notice-reevaluation-opened = Re-evaluation file no. { $number } opened for { $day }: { $cause ->

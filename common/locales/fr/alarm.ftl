@@ -58,6 +58,9 @@ alarm-certificate-ends-advice = Le certificat du prestataire se renouvelle seul 
 alarm-counter-differs-title = compteur inexact
 alarm-counter-differs-sentence = { $used } compteurs de cet abonnement diffèrent de leur recomptage.
 alarm-counter-differs-advice = Rien n'est corrigé en silence : regardez le journal et signalez l'écart à l'éditeur.
+alarm-claim-impossible-title = taille annoncée impossible
+alarm-claim-impossible-sentence = La sauvegarde de la source « { $subject } » reçue le { $at } annonce { $allowed }, alors que { $used } de données nouvelles sont arrivées avec elle.
+alarm-claim-impossible-advice = Volume et quota sont mesurés par le serveur et restent justes. Mais cet agent annonce faux : vérifiez la machine et la version de l'agent ; dans le doute, révoquez-le (« dobaas-admin agent revoke ») et réinstallez-le.
 alarm-not-verified-title = sauvegardes jamais vérifiées par le client
 alarm-not-verified-sentence = Aucun détenteur de clé n'a vérifié ni restauré la source « { $subject } » depuis le { $at }, soit plus de la moitié de l'historique.
 alarm-not-verified-advice = Proposez au client un essai de restauration : lui seul peut prouver que ses sauvegardes se lisent.
@@ -155,6 +158,7 @@ notice-sentence = { $topic ->
    *[other] Votre prestataire vous informe de ce qui suit.
 }
 notice-detail = Détail : { $detail }
+notice-amendment = n° { $which } ; ce qui change : { $fields }
 notice-told = Enregistré le { $at }. « dobaas accesses » montre à tout moment ce que votre prestataire fait sur votre abonnement.
 
 notice-reevaluation-opened = Dossier de réévaluation n° { $number } ouvert pour le { $day } : { $cause ->

@@ -9,29 +9,11 @@ use proto::v1;
 use serde_json::Value;
 
 use super::annex::price_row;
+use crate::contract::amendment::name_key;
 
 /// A field's name for people.
 pub fn name(texts: Texts, field: &str) -> String {
-    let key = match field {
-        "contracted_bytes" => "volume",
-        "hard_volume_bytes" => "hard-volume",
-        "per_mille" => "per-mille",
-        "min_daily_allowance_bytes" => "min-daily",
-        "policy" => "policy",
-        "history" => "history-rule",
-        "period_h" => "period",
-        "tolerance_h" => "tolerance",
-        "key_mode" => "key-mode",
-        "sources" => "sources",
-        "prices" => "prices",
-        "signed_on" => "signed",
-        "commitment_months" => "commitment",
-        "renewal_months" => "renewal",
-        "notice_months" => "notice",
-        "contact" => "contact",
-        other => return other.to_owned(),
-    };
-    texts.say(&format!("admin-head-{key}"))
+    name_key(field).map_or_else(|| field.to_owned(), |key| texts.say(key))
 }
 
 /// A field's value for people, from its JSON in the stored form.

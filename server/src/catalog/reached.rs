@@ -44,10 +44,10 @@ impl Catalog {
             tally(part);
         let mut statement = self
             .connection
-            .prepare_cached("INSERT INTO reached VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?;
-        statement.execute((
+            .prepare_cached("INSERT INTO reached VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?;
+        statement.execute(rusqlite::params![
             session.as_bytes(),
-            &part.day,
+            part.day,
             part.received_at_ns,
             stored(changed_bytes),
             stored(relaid_bytes),
@@ -56,8 +56,10 @@ impl Catalog {
             stored(node_bytes),
             stored(number),
             number == chunks.len(),
+            chunks.min().unwrap_or(u32::MAX),
+            chunks.max().unwrap_or(0),
             blob_of(chunks)?,
-        ))?;
+        ])?;
         Ok(())
     }
 
@@ -93,15 +95,27 @@ impl Catalog {
     }
 
     /// Takes chunk rows that are about to be removed out of what snapshots were the first to reach: their numbers may be used
-    /// again.
+    /// again. Only lines whose rows can be meant are read: a session's rows lie close together.
     ///
     /// # Errors
     /// [`CatalogError`]; to be called inside the transaction that removes the rows.
     pub fn forget_first_reached(&self, rows: &RoaringBitmap) -> Result<(), CatalogError> {
-        let mut statement =
-            self.connection.prepare_cached("UPDATE reached SET exact = 0, chunks = ?2 WHERE session = ?1")?;
-        for reached in self.first_reached()?.iter().filter(|reached| !reached.chunks.is_disjoint(rows)) {
-            statement.execute((reached.session.as_bytes(), blob_of(&(&reached.chunks - rows))?))?;
+        let (Some(lowest), Some(highest)) = (rows.min(), rows.max()) else { return Ok(()) };
+        let sql = "SELECT session, chunks FROM reached WHERE highest >= ?1 AND lowest <= ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut lines = statement.query((lowest, highest))?;
+        let mut shorter = Vec::new();
+        while let Some(line) = lines.next()? {
+            let chunks = bitmap_of(line.get_ref(1)?.as_blob().unwrap_or_default())?;
+            if !chunks.is_disjoint(rows) {
+                shorter.push((SessionId::new(line.get(0)?), chunks - rows));
+            }
+        }
+        let sql = "UPDATE reached SET exact = 0, lowest = ?2, highest = ?3, chunks = ?4 WHERE session = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        for (session, chunks) in &shorter {
+            let (lowest, highest) = (chunks.min().unwrap_or(u32::MAX), chunks.max().unwrap_or(0));
+            statement.execute((session.as_bytes(), lowest, highest, blob_of(chunks)?))?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 use crate::catalog::{damage, facts, scrubs};
 
 /// Version of the schema, kept in `user_version`.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// Makes an empty catalog: the lists of each area.
 pub const CREATE: &[&str] = &[BASE, damage::TABLES, facts::TABLES, scrubs::TABLES];
@@ -93,6 +93,8 @@ CREATE TABLE reached (
     node_bytes INTEGER NOT NULL,
     first_reached INTEGER NOT NULL,
     exact INTEGER NOT NULL,
+    lowest INTEGER NOT NULL,
+    highest INTEGER NOT NULL,
     chunks BLOB NOT NULL
 ) WITHOUT ROWID;
 
@@ -118,6 +120,7 @@ CREATE TABLE snapshots (
     initial_bytes INTEGER NOT NULL,
     counted_bytes INTEGER NOT NULL,
     allowed_bytes INTEGER,
+    claimed_bytes INTEGER NOT NULL,
     digest BLOB NOT NULL,
     receipt BLOB NOT NULL,
     verified_at_ns INTEGER NOT NULL DEFAULT 0,

@@ -27,6 +27,8 @@ pub struct SnapshotFacts {
     pub state: SnapshotState,
     /// Row of its root node; 0 once it expired.
     pub root: u32,
+    /// Bytes of all files in its tree, as its agent says.
+    pub claimed_bytes: u64,
     /// What the server added.
     pub server: ServerPart,
     /// BLAKE3 of the object.
@@ -41,7 +43,7 @@ pub struct SnapshotFacts {
 
 const FACTS: &str = "SELECT session, scope, agent, source, sequence, state, root, day, received_at_ns, changed_bytes,
     relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, reachable_bytes, first, initial_bytes, counted_bytes,
-    allowed_bytes, digest, receipt, verified_at_ns, expired_at_ns FROM snapshots";
+    allowed_bytes, digest, receipt, verified_at_ns, expired_at_ns, claimed_bytes FROM snapshots";
 
 fn facts(row: &Row<'_>) -> Result<SnapshotFacts, CatalogError> {
     let state: i32 = row.get(5)?;
@@ -71,6 +73,7 @@ fn facts(row: &Row<'_>) -> Result<SnapshotFacts, CatalogError> {
         sequence: count(row.get(4)?),
         state: SnapshotState::try_from(state).map_err(|_| CatalogError::Inconsistent("unknown state of a snapshot"))?,
         root: row.get(6)?,
+        claimed_bytes: count(row.get(24)?),
         server,
         digest: row.get(20)?,
         receipt: row.get(21)?,
@@ -98,6 +101,8 @@ pub struct SourceStatistics {
     pub latest_plain_bytes: u64,
     /// When one was last verified; 0 if never.
     pub verified_at_ns: i64,
+    /// Digest of the newest one's signed receipt.
+    pub receipt: [u8; 32],
 }
 
 /// Plain bytes and what they took as frames.
@@ -134,9 +139,9 @@ impl Catalog {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO snapshots (session, scope, agent, source, sequence, state, root, day, received_at_ns, changed_bytes,
              relaid_bytes, reseed_bytes, node_bytes, stored_bytes, sent_bytes, reachable_bytes, first, initial_bytes,
-             counted_bytes, allowed_bytes, digest, receipt, verified_at_ns, expired_at_ns)
+             counted_bytes, allowed_bytes, digest, receipt, verified_at_ns, expired_at_ns, claimed_bytes)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-             ?22, ?23, ?24)",
+             ?22, ?23, ?24, ?25)",
         )?;
         statement.execute(rusqlite::params![
             snapshot.session.as_bytes(),
@@ -163,6 +168,7 @@ impl Catalog {
             snapshot.receipt,
             snapshot.verified_at_ns,
             snapshot.expired_at_ns,
+            stored(snapshot.claimed_bytes),
         ])?;
         self.set_meta("received_at_ns", server.received_at_ns.max(self.received_at_ns()?))
     }
@@ -278,6 +284,7 @@ impl Catalog {
                 oldest_at_ns,
                 latest_plain_bytes: newest.server.reachable_bytes,
                 verified_at_ns,
+                receipt: common::receipt::digest(&newest.receipt),
             })
         })
         .collect()

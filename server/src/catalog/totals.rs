@@ -9,6 +9,7 @@ use common::stored::SnapshotState;
 
 use crate::catalog::error::CatalogError;
 use crate::catalog::file::{Catalog, count};
+use crate::contract::claim::Claim;
 
 /// Packs of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +35,8 @@ pub struct SourceTotals {
     pub complete_at_ns: Option<i64>,
     /// When one was last verified; 0 if never.
     pub verified_at_ns: i64,
+    /// What the newest says of itself.
+    pub claim: Claim,
 }
 
 /// Chunks of a subscription.
@@ -90,8 +93,28 @@ impl Catalog {
                 oldest_at_ns: row.get(2)?,
                 complete_at_ns: row.get(3)?,
                 verified_at_ns: row.get(4)?,
+                claim: Claim::default(),
             };
             Ok((SourceId::new(row.get(0)?), totals))
+        })?;
+        let mut totals: BTreeMap<_, _> = rows.collect::<Result<_, _>>()?;
+        for (source, claim) in self.claims()? {
+            totals.entry(source).and_modify(|totals: &mut SourceTotals| totals.claim = claim);
+        }
+        Ok(totals)
+    }
+
+    /// What the newest snapshot of each source says of itself.
+    fn claims(&self) -> Result<Vec<(SourceId, Claim)>, CatalogError> {
+        // SQLite takes the other columns of a group from the row that has the maximum.
+        let mut statement = self.connection.prepare_cached(
+            "SELECT source, claimed_bytes, changed_bytes + relaid_bytes + reseed_bytes + initial_bytes, received_at_ns,
+                    max(sequence)
+             FROM snapshots WHERE expired_at_ns = 0 GROUP BY source",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let (claimed_bytes, laid_bytes) = (count(row.get(1)?), count(row.get(2)?));
+            Ok((SourceId::new(row.get(0)?), Claim { claimed_bytes, laid_bytes, at_ns: row.get(3)? }))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

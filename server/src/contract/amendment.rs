@@ -87,6 +87,29 @@ pub struct FieldChange {
     pub after: Value,
 }
 
+/// The key of the text that names a field of the stored form; none if the field is unknown.
+pub fn name_key(field: &str) -> Option<&'static str> {
+    Some(match field {
+        "contracted_bytes" => "admin-head-volume",
+        "hard_volume_bytes" => "admin-head-hard-volume",
+        "per_mille" => "admin-head-per-mille",
+        "min_daily_allowance_bytes" => "admin-head-min-daily",
+        "policy" => "admin-head-policy",
+        "history" => "admin-head-history-rule",
+        "period_h" => "admin-head-period",
+        "tolerance_h" => "admin-head-tolerance",
+        "key_mode" => "admin-head-key-mode",
+        "sources" => "admin-head-sources",
+        "prices" => "admin-head-prices",
+        "signed_on" => "admin-head-signed",
+        "commitment_months" => "admin-head-commitment",
+        "renewal_months" => "admin-head-renewal",
+        "notice_months" => "admin-head-notice",
+        "contact" => "admin-head-contact",
+        _ => return None,
+    })
+}
+
 impl FormChange {
     /// The form with the change, completed and checked.
     ///

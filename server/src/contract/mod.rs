@@ -4,6 +4,7 @@ pub mod admission;
 pub mod amendment;
 pub mod backup_set;
 pub mod calendar;
+pub mod claim;
 pub mod day;
 pub mod guards;
 pub mod hold;

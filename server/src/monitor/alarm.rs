@@ -52,6 +52,8 @@ pub enum Kind {
     CertificateEnds,
     /// A counter differs from its recount.
     CounterDiffers,
+    /// A snapshot claims to be smaller than what came in with it.
+    ClaimImpossible,
     /// A key holder has not verified a source for half of its history.
     NotVerified,
     /// A copy of the control store failed.
@@ -68,7 +70,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Late,
         Self::QuotaOver,
         Self::QuotaNear,
@@ -82,6 +84,7 @@ impl Kind {
         Self::StoreSuspect,
         Self::CertificateEnds,
         Self::CounterDiffers,
+        Self::ClaimImpossible,
         Self::NotVerified,
         Self::ControlCopyFailed,
         Self::Unreadable,
@@ -106,6 +109,7 @@ impl Kind {
             Self::StoreSuspect => "store_suspect",
             Self::CertificateEnds => "certificate_ends",
             Self::CounterDiffers => "counter_differs",
+            Self::ClaimImpossible => "claim_impossible",
             Self::NotVerified => "not_verified",
             Self::ControlCopyFailed => "control_copy_failed",
             Self::Unreadable => "unreadable",

@@ -216,6 +216,14 @@ fn of_source<'a>() -> Vec<Row<(&'a SubscriptionLook, &'a SourceLook, Timestamp)>
             stored(one)?;
             Some(source.changed_bytes as f64)
         }),
+        (
+            "claim_impossible",
+            "1 if its newest snapshot claims to be smaller than what came in with it",
+            |(one, source, _)| {
+                stored(one)?;
+                flag(source.totals.claim.is_impossible())
+            },
+        ),
         ("snapshots", "Snapshots kept", |(one, source, _)| {
             stored(one)?;
             Some(source.totals.snapshots as f64)

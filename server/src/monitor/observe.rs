@@ -12,7 +12,7 @@ use crate::contract::terms::State;
 use crate::control::reevaluations::Reevaluation;
 use crate::control::upkeep::JobRecord;
 use crate::session::subscription::DayRefusal;
-use common::text::date::moment;
+use common::text::date::{moment, nanoseconds};
 
 /// Life left below which a certificate is an alarm.
 const CERTIFICATE: SignedDuration = SignedDuration::from_hours(21 * 24);
@@ -112,6 +112,7 @@ fn one(subscription: &SubscriptionLook, now: Timestamp) -> Vec<Fault> {
         wrong.push(fault(Kind::ScrubLate, reference, "", since(moment(late_ns))));
     }
     wrong.extend(subscription.reevaluation.iter().map(|known| of_reevaluation(reference, known)));
+    wrong.extend(subscription.sources.iter().filter_map(|source| claim_impossible(reference, source)));
     wrong.extend(subscription.sources.iter().filter_map(|source| not_verified(subscription, source, now)));
     wrong.extend(stopped(reference, subscription.pruning_stop.as_ref()));
     wrong.extend(paused(reference, subscription.paused_since, now));
@@ -154,6 +155,13 @@ fn of_reevaluation(reference: &str, known: &Reevaluation) -> Fault {
     fault(Kind::Reevaluation, reference, &known.number.to_string(), measures)
 }
 
+/// A newest snapshot that says to be smaller than what came in with it.
+fn claim_impossible(reference: &str, source: &SourceLook) -> Option<Fault> {
+    let claim = source.totals.claim;
+    let measures = Measures { used: claim.laid_bytes, allowed: claim.claimed_bytes, at_ns: claim.at_ns };
+    claim.is_impossible().then(|| fault(Kind::ClaimImpossible, reference, &source.name, measures))
+}
+
 fn not_verified(subscription: &SubscriptionLook, source: &SourceLook, now: Timestamp) -> Option<Fault> {
     let totals = &source.totals;
     if totals.snapshots == 0 {
@@ -184,10 +192,6 @@ fn of_job(reference: &str, job: &JobRecord) -> Option<Fault> {
     })
 }
 
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -197,6 +201,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::totals::{ChunkTotals, PackTotals, SourceTotals};
+    use crate::contract::claim::Claim;
     use crate::contract::day::Day;
     use crate::contract::order_form::OrderForm;
     use crate::contract::reevaluation::{Cause, File, OverDay};
@@ -238,6 +243,7 @@ mod tests {
             oldest_at_ns: NOW_NS - DAY_NS,
             complete_at_ns: Some(NOW_NS - DAY_NS),
             verified_at_ns: 0,
+            claim: Claim { claimed_bytes: 900, laid_bytes: 900, at_ns: NOW_NS },
         };
         let (changed_bytes, allowed_bytes, baseline_bytes) = (1, 2, 900);
         let level = Level::Inside;
@@ -316,6 +322,7 @@ mod tests {
         (Kind::StoreSuspect, "", "", |look| look.is_suspect = true),
         (Kind::CertificateEnds, "", "provider", |look| look.certificates = vec![("provider", ago(-20))]),
         (Kind::CounterDiffers, "BC-1", "", |look| one(look).jobs = vec![job("done", "", &[("differences", 2)])]),
+        (Kind::ClaimImpossible, "BC-1", "bases", |look| one(look).sources[0].totals.claim.laid_bytes = 1 << 30),
         (Kind::NotVerified, "BC-1", "bases", |look| one(look).sources[0].totals.oldest_at_ns = NOW_NS - 16 * DAY_NS),
         (Kind::ControlCopyFailed, "", "", |look| look.copied_at = Some(ago(1))),
         (Kind::Unreadable, "BC-1", "", |look| one(look).stored = None),

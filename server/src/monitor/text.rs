@@ -7,6 +7,7 @@ use common::text::{Arg, Texts};
 
 use super::alarm::{Event, Kind, Measures};
 use super::notice::Notice;
+use crate::contract::amendment::name_key;
 
 /// What is wrong, in a few words: the heart of a mail's subject.
 pub fn title(kind: Kind, texts: Texts) -> String {
@@ -27,10 +28,15 @@ pub fn sentence(kind: Kind, subject: &str, measures: &Measures, texts: Texts) ->
     texts.say_with(&key(kind, "sentence"), &args)
 }
 
-/// What an alarm is about, as people read it: a civil day is written as their days are.
+/// What an alarm is about, as people read it: a civil day is written as their days are, the stop of a guard in words.
 pub fn about(kind: Kind, subject: &str, texts: Texts) -> String {
-    let day = subject.parse().ok().filter(|_| kind.is_of_a_day());
-    day.map_or_else(|| subject.to_owned(), |day| texts.day(day))
+    match kind {
+        Kind::PruningStopped if !subject.is_empty() => {
+            texts.say(&format!("pruning-stop-{}", subject.replace('_', "-")))
+        }
+        _ if kind.is_of_a_day() => subject.parse().map_or_else(|_| subject.to_owned(), |day| texts.day(day)),
+        _ => subject.to_owned(),
+    }
 }
 
 /// What to do about it.
@@ -77,18 +83,26 @@ fn told(notice: &Notice, texts: Texts) -> (String, String) {
     let title = texts.say_with("notice-title", &topic);
     let args = [("title", title.into()), ("about", Arg::from(&notice.subscription))];
     let subject = texts.say_with("notice-subject", &args);
-    // The names of changed fields are the program's own: the signed document says what they are to be.
     let detail = match notice.topic.starts_with("amendment") {
-        true => notice.subject.split(" : ").next().unwrap_or_default(),
-        false => &notice.subject,
+        true => amendment(&notice.subject, texts),
+        false => texts.dates_in(&notice.subject),
     };
     let parts = [
         texts.say_with("alarm-about", &[("about", Arg::from(&notice.subscription))]),
         texts.say_with("notice-sentence", &topic),
-        texts.say_with("notice-detail", &[("detail", texts.dates_in(detail).into())]),
+        texts.say_with("notice-detail", &[("detail", detail.into())]),
         texts.say_with("notice-told", &[("at", texts.date_full(notice.at).into())]),
     ];
     (subject, parts.join("\n\n"))
+}
+
+/// Number and document of an amendment, with what it changes by the names that people know; the signed document says what they
+/// are to be.
+fn amendment(told: &str, texts: Texts) -> String {
+    let Some((which, fields)) = told.split_once(" : ") else { return told.to_owned() };
+    let fields = fields.split(", ").map(|field| name_key(field).map_or_else(|| field.to_owned(), |key| texts.say(key)));
+    let args = [("which", Arg::from(which)), ("fields", fields.collect::<Vec<_>>().join(", ").into())];
+    texts.say_with("notice-amendment", &args)
 }
 
 /// Several notices in one text: a mail's subject and text.
@@ -107,7 +121,15 @@ fn key(kind: Kind, part: &str) -> String {
 
 /// True if the measures of a kind are bytes.
 const fn counts_bytes(kind: Kind) -> bool {
-    matches!(kind, Kind::QuotaOver | Kind::QuotaNear | Kind::VolumeOver | Kind::Reevaluation | Kind::StoreNearlyFull)
+    matches!(
+        kind,
+        Kind::QuotaOver
+            | Kind::QuotaNear
+            | Kind::VolumeOver
+            | Kind::Reevaluation
+            | Kind::StoreNearlyFull
+            | Kind::ClaimImpossible
+    )
 }
 
 #[cfg(test)]
@@ -121,7 +143,8 @@ mod tests {
         for texts in [Texts::FRENCH.plain(), Texts::ENGLISH] {
             for kind in Kind::ALL {
                 for event in [Event::Raised, Event::Reminder, Event::Ended] {
-                    let key = Key { kind, subscription: "BC-1".into(), subject: "bureautique".into() };
+                    let subject = if kind == Kind::PruningStopped { "downtime" } else { "bureautique" };
+                    let key = Key { kind, subscription: "BC-1".into(), subject: subject.into() };
                     let measures = Measures { used: 3_000_000, allowed: 2_000_000, at_ns: 0 };
                     let notice = Notice::new(&Message { event, key, since, measures }, since);
                     for is_customer in [false, true] {
@@ -133,7 +156,7 @@ mod tests {
                 }
             }
         }
-        for topic in ["suspension", "resumed", "maintenance", "amendment", "relocation", "password_reset", "end", "?"] {
+        for topic in ["suspension", "resumed", "maintenance", "relocation", "password_reset", "end", "?"] {
             let notice = Notice::told("BC-1", (topic, "2026-11-22T12:00:00Z → … : disque"), since);
             for texts in [Texts::FRENCH.plain(), Texts::ENGLISH] {
                 let (subject, body) = letter(&notice, true, texts);
@@ -141,6 +164,9 @@ mod tests {
                 assert!(!body.contains("T12:00"), "{body}");
             }
         }
+        let amendment = Notice::told("BC-1", ("amendment", "3 (A-3) : contracted_bytes, prices"), since);
+        let (_, body) = letter(&amendment, true, Texts::FRENCH.plain());
+        assert!(body.contains("n° 3 (A-3) ; ce qui change : Volume souscrit, Prix"), "{body}");
         let (subject, body) = letter(&Notice::test(since), false, Texts::FRENCH);
         assert!(!subject.is_empty() && !body.is_empty());
     }

@@ -149,6 +149,7 @@ pub fn record(
         sequence: head.sequence,
         state: head.state,
         root: closure.root,
+        claimed_bytes: head.claimed_plain_bytes,
         server: server.clone(),
         digest: object.digest,
         receipt: signed.clone(),

@@ -242,6 +242,7 @@ impl Rebuild<'_> {
             sequence: head.sequence,
             state: head.state,
             root: 0,
+            claimed_bytes: head.claimed_plain_bytes,
             server,
             digest,
             receipt,
