@@ -77,7 +77,7 @@ pub const CONTROL_FILE: &str = "control.db";
 pub const IDENTITY_FOLDER: &str = "identity";
 
 /// Name of the catalogs' folder in the server's folder.
-const CATALOGS_FOLDER: &str = "catalogs";
+pub const CATALOGS_FOLDER: &str = "catalogs";
 /// Name of the staging folder in the object store's.
 const STAGING_FOLDER: &str = "staging";
 

@@ -113,7 +113,12 @@ impl World {
 
     /// The server's own command of this name, on its folder.
     pub fn server_command(&self, name: &str) -> Ended {
-        Ended::of(Command::new(program("dobaas-server")).arg(name).arg(&self.server_folder))
+        self.server_command_with(name, &[])
+    }
+
+    /// The same with options.
+    pub fn server_command_with(&self, name: &str, options: &[&str]) -> Ended {
+        Ended::of(Command::new(program("dobaas-server")).arg(name).arg(&self.server_folder).args(options))
     }
 
     /// The object store.

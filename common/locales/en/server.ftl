@@ -65,7 +65,7 @@ server-scrub-clean = Everything is as it was stored.
 server-scrub-damaged = Damage was found. The agents send again what they still have; keep the disk and tell the customer about the affected snapshots.
 server-subscription-busy = The subscription is in use by another process. Stop "dobaas-server serve", then try again.
 server-needs-rebuild = The catalog is missing or does not know everything that is stored. Run "dobaas-server rebuild" before anything else.
-server-no-store = The folder { $folder } is not a Do'BaaS store: its file "dobaas-store" is missing. Nothing was made. Mount the disk of the store, or correct the key "store" of the configuration, then try again.
+server-no-store = The folder { $folder } is not a Do'BaaS store: its file "dobaas-store" is missing. Nothing was made. Mount the disk of the store, or correct the key "store" of the configuration, then try again. If the disk was replaced, declare the new one with "dobaas-server mark-store".
 server-store-emptied = The store holds nothing any more of what the catalog of the subscription knows. Nothing was changed. Check that the disk of the store is mounted and whole; if objects are really lost, run "dobaas-server rebuild".
 
 help-server-backup-control = Copies the provider's records into the store, whether the server runs or not
@@ -79,3 +79,17 @@ control-restored = Records put back from the copy of { $at }.
 control-none = There is no copy of the records in this store.
 control-exists = { $path } exists: nothing was changed. Stop the server, move this file away (with its -wal and -shm files), then try again.
 control-copy-damaged = The copy { $file } is damaged: nothing was changed. Choose another one with --copy.
+
+help-server-mark-store = Declares that the folder "store" of the configuration is the store, after a change of disk
+mark-store-confirm = Path of the empty folder, typed to confirm
+mark-store-marked = The folder { $folder } is declared as the store already: nothing was changed.
+mark-store-absent = The folder { $folder } does not exist. Mount the disk of the store or make the folder, then try again.
+mark-store-empty = The folder { $folder } is empty: if it becomes the store, everything that was backed up counts as lost. If the disk is merely not mounted, mount it. If it was really replaced by an empty disk, confirm with "--confirm { $folder }".
+mark-store-done-empty = The folder { $folder } is the store; it is empty. { $aside ->
+    [none] {""}
+   *[other] {"The old index is kept in "}{ $aside }.
+} The keyrings were in the store too: start the server, tell the customers, and have each machine set up again ("dobaas setup"); it then sends everything again.
+mark-store-done = The folder { $folder } is the store; it holds the data of { PLURAL($count) ->
+    [one] { $count } subscription
+   *[other] { $count } subscriptions
+}. Now run "dobaas-server rebuild", then "dobaas-server scrub": they say what is missing, and the next backups send it again.

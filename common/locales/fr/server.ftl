@@ -65,7 +65,7 @@ server-scrub-clean = Tout est tel qu'il a été stocké.
 server-scrub-damaged = Des dommages ont été trouvés. Les agents renverront ce qu'ils ont encore ; gardez le disque et prévenez le client pour les sauvegardes touchées.
 server-subscription-busy = L'abonnement est utilisé par un autre processus. Arrêtez « dobaas-server serve », puis recommencez.
 server-needs-rebuild = Le catalogue manque ou ne connaît pas tout ce qui est stocké. Lancez « dobaas-server rebuild » avant tout le reste.
-server-no-store = Le dossier { $folder } n'est pas un stockage Do'BaaS : il lui manque son fichier « dobaas-store ». Rien n'a été créé. Montez le disque du stockage, ou corrigez la clé « store » de la configuration, puis recommencez.
+server-no-store = Le dossier { $folder } n'est pas un stockage Do'BaaS : il lui manque son fichier « dobaas-store ». Rien n'a été créé. Montez le disque du stockage, ou corrigez la clé « store » de la configuration, puis recommencez. Si le disque a été remplacé, déclarez le nouveau avec « dobaas-server mark-store ».
 server-store-emptied = Le stockage ne contient plus rien de ce que le catalogue de l'abonnement connaît. Rien n'a été changé. Vérifiez que le disque du stockage est monté et entier ; si des objets sont vraiment perdus, lancez « dobaas-server rebuild ».
 
 help-server-backup-control = Copie les registres du prestataire dans le stockage, serveur en marche ou arrêté
@@ -79,3 +79,17 @@ control-restored = Registres remis en place à partir de la copie du { $at }.
 control-none = Il n'y a aucune copie des registres dans ce stockage.
 control-exists = { $path } existe : rien n'a été changé. Arrêtez le serveur, déplacez ce fichier (avec ses fichiers -wal et -shm), puis recommencez.
 control-copy-damaged = La copie { $file } est endommagée : rien n'a été changé. Choisissez-en une autre avec --copy.
+
+help-server-mark-store = Déclare que le dossier « store » de la configuration est le stockage, après un changement de disque
+mark-store-confirm = Chemin du dossier vide, tapé pour confirmer
+mark-store-marked = Le dossier { $folder } est déjà déclaré comme stockage : rien n'a été changé.
+mark-store-absent = Le dossier { $folder } n'existe pas. Montez le disque du stockage ou créez le dossier, puis recommencez.
+mark-store-empty = Le dossier { $folder } est vide : s'il devient le stockage, tout ce qui était sauvegardé est considéré comme perdu. Si le disque est simplement démonté, montez-le. S'il a vraiment été remplacé par un disque vide, confirmez avec « --confirm { $folder } ».
+mark-store-done-empty = Le dossier { $folder } est le stockage ; il est vide. { $aside ->
+    [none] {""}
+   *[other] {"L'ancien index est gardé dans "}{ $aside }.
+} Les trousseaux de clés étaient eux aussi dans le stockage : démarrez le serveur, prévenez les clients, et faites installer de nouveau chaque machine (« dobaas setup ») ; elle renvoie alors tout.
+mark-store-done = Le dossier { $folder } est le stockage ; il contient les données de { PLURAL($count) ->
+    [one] { $count } abonnement
+   *[other] { $count } abonnements
+}. Lancez maintenant « dobaas-server rebuild », puis « dobaas-server scrub » : ils disent ce qui manque, et les prochaines sauvegardes le renvoient.

@@ -7,6 +7,7 @@ pub mod exit;
 pub mod explain;
 pub mod init;
 pub mod maintenance;
+pub mod mark_store;
 pub mod output;
 pub mod rebuild;
 pub mod scrub;
@@ -37,6 +38,7 @@ pub fn run(arguments: &[OsString]) -> Exit {
         "serve" => serve::run(matches, output),
         "backup-control" => control_copy::backup(matches, output),
         "restore-control" => control_copy::restore(matches, output),
+        "mark-store" => mark_store::run(matches, output),
         "rebuild" => rebuild::run(matches, output),
         "scrub" => scrub::run(matches, output),
         _ => check_config::run(matches, output),
@@ -63,11 +65,14 @@ fn command(texts: Texts) -> Command {
     let check = subcommand("check-config", "server-check-config", texts).arg(folder());
     let one = || Arg::new("subscription").value_name("SUBSCRIPTION").help(texts.say("help-argument-subscription"));
     let rebuild = subcommand("rebuild", "server-rebuild", texts).arg(folder()).arg(one());
+    let mark = subcommand("mark-store", "server-mark-store", texts)
+        .arg(folder())
+        .arg(option("confirm", "PATH", texts).help(texts.say("mark-store-confirm")));
     let scrub = subcommand("scrub", "server-scrub", texts).arg(folder()).arg(one());
     let backup = subcommand("backup-control", "server-backup-control", texts).arg(folder());
     let restore =
         subcommand("restore-control", "server-restore-control", texts).arg(folder()).arg(option("copy", "FILE", texts));
-    program("dobaas-server", texts).subcommands([init, serve, check, rebuild, scrub, backup, restore])
+    program("dobaas-server", texts).subcommands([init, serve, check, mark, rebuild, scrub, backup, restore])
 }
 
 /// The server's folder that a command was given.
