@@ -85,6 +85,11 @@ fn shown(page: &str) -> BTreeSet<String> {
     names.collect()
 }
 
+/// True if a metric is about a subscription or one of its sources.
+fn of_customers(name: &str) -> bool {
+    name.starts_with("dobaas_subscription_") || name.starts_with("dobaas_source_")
+}
+
 /// The page of metrics, as a scraper gets it.
 async fn scrape(scene: &Scene) -> String {
     let address = scene.server.running.metrics_address().unwrap();
@@ -123,6 +128,9 @@ async fn every_metric_of_rules_and_dashboards_is_shown_by_a_running_server() {
     ] {
         assert!(page.lines().any(|shown| shown == line), "{line}\n{page}");
     }
+    let used: BTreeSet<String> = expressions().iter().flat_map(|(_, expression)| names(expression)).collect();
+    let unseen: Vec<&String> = shown.iter().filter(|name| of_customers(name) && !used.contains(*name)).collect();
+    assert_eq!(unseen, Vec::<&String>::new(), "no rule and no panel shows them");
     assert_good(&promtool(&["check", "metrics"], &folder(), &page));
 }
 
