@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use common::receipt::verify;
-use common::text::Arg;
 use common::text::date::moment;
+use common::text::{Arg, Texts};
 use serde::Serialize;
 
 use super::context::Context;
@@ -50,6 +50,10 @@ struct SourceDocument {
     snapshots: u64,
     newest_at: Option<String>,
     newest_state: Option<&'static str>,
+    /// The newest snapshot made its day exceed what the contract guarantees.
+    newest_outside_guarantee: bool,
+    /// The newest snapshot looks as if its data had been encrypted or deleted.
+    newest_suspect: bool,
     newest_receipt: Option<String>,
     plain_bytes: u64,
     verified_at: Option<String>,
@@ -156,6 +160,8 @@ fn document(who: &Who, rows: &[SourceRow], agent: &str, context: &Context) -> St
                 snapshots: row.info.snapshots,
                 newest_at: row.info.newest_at_ns.map(time),
                 newest_state: row.newest.as_ref().map(|newest| snapshot_state(newest)),
+                newest_outside_guarantee: row.newest.as_ref().is_some_and(|newest| newest.outside_guarantee),
+                newest_suspect: row.newest.as_ref().is_some_and(|newest| newest.suspect),
                 newest_receipt: row.newest.as_ref().map(receipt_hash),
                 plain_bytes: row.info.latest_plain_bytes,
                 verified_at: row.info.verified_at_ns.map(time),
@@ -185,7 +191,7 @@ fn text(who: &Who, rows: &[SourceRow], context: &Context) -> String {
         table.row(vec![
             row.info.name.clone(),
             date(row.info.newest_at_ns),
-            row.newest.as_ref().map_or_else(String::new, |newest| texts.say(snapshot_state_key(newest))),
+            row.newest.as_ref().map_or_else(String::new, |newest| snapshot_words(newest, texts)),
             texts.size(row.info.latest_plain_bytes),
             date(row.info.verified_at_ns),
             row.newest.as_ref().map_or_else(String::new, |newest| receipt_hash(newest)[..8].to_owned()),
@@ -225,11 +231,16 @@ fn snapshot_state(snapshot: &ListedSnapshot) -> &'static str {
     }
 }
 
-fn snapshot_state_key(snapshot: &ListedSnapshot) -> &'static str {
-    match snapshot.stored.head.state {
+/// How a snapshot stands: whole or not, and what the server thinks of it.
+fn snapshot_words(snapshot: &ListedSnapshot, texts: Texts) -> String {
+    let state = match snapshot.stored.head.state {
         common::stored::SnapshotState::Complete => "state-complete",
         _ => "state-partial",
-    }
+    };
+    let suspect = snapshot.suspect.then_some("state-suspect");
+    let outside = snapshot.outside_guarantee.then_some("state-outside-guarantee");
+    let words = [Some(state), suspect, outside].into_iter().flatten().map(|key| texts.say(key));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 const fn state(state: SubscriptionState) -> &'static str {

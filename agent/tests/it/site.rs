@@ -3,14 +3,18 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::id::{AgentId, SourceId, SubscriptionId};
 use common::source_kind::SourceKind;
+use jiff::{SignedDuration, Timestamp};
 use server::app::{Environment, Running, start};
 use server::auth::logins::default_password;
 use server::auth::password;
 use server::auth::principal::Role;
 use server::auth::token::{TokenKind, make};
+use server::clock::Clock;
 use server::config::{Config, Settings};
 use server::contract::amendment::{AddedSource, FormChange};
 use server::contract::backup_set::SetRules;
@@ -45,6 +49,8 @@ pub struct Site {
     runtime: Runtime,
     running: Running,
     environment: Environment,
+    /// How far the server's clock is ahead of this machine's, in nanoseconds.
+    ahead_ns: Arc<AtomicI64>,
     subscription: SubscriptionId,
     /// Printed once by the operator, to be changed.
     pub default_password: String,
@@ -54,7 +60,10 @@ impl Site {
     /// Starts one.
     pub fn start() -> Self {
         let folder = TempDir::new().unwrap();
-        let environment = Environment::system();
+        let ahead_ns = Arc::new(AtomicI64::new(0));
+        let ahead = Arc::clone(&ahead_ns);
+        let clock = Clock::new(move || Timestamp::now() + SignedDuration::from_nanos(ahead.load(Ordering::Relaxed)));
+        let environment = Environment { clock, ..Environment::system() };
         let names = ["localhost", "127.0.0.1"].map(str::to_owned).to_vec();
         let location = Location { site: "Lille".into(), country: "FR".into(), owner: "Exemple SARL".into() };
         let settings = Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), names, location };
@@ -64,7 +73,7 @@ impl Site {
         let running = runtime.block_on(start(&home, &Config::load(&home).unwrap(), &environment)).unwrap();
         let subscription = SubscriptionId::new(environment.random.bytes());
         let default_password = "Provisoire-1234-abcd".to_owned();
-        let site = Self { folder, runtime, running, environment, subscription, default_password };
+        let site = Self { folder, runtime, running, environment, ahead_ns, subscription, default_password };
         site.sign_contract();
         site
     }
@@ -102,15 +111,23 @@ impl Site {
         control.create_account(&account, &trace).unwrap();
     }
 
-    /// Adds a source to the order form, with an id of the test's choice.
-    pub fn order(&self, source: SourceId, name: &str) {
-        let trace = self.trace();
-        let ordered = OrderedSource { name: name.into(), kind: SourceKind::Files };
-        let change = FormChange { added_sources: vec![AddedSource { source, ordered }], ..FormChange::default() };
+    /// Moves the server's clock on by a day.
+    pub fn pass_a_day(&self) {
+        self.ahead_ns.fetch_add(86_400_000_000_000, Ordering::Relaxed);
+    }
+
+    /// Changes the order form at once, by a signed writing.
+    pub fn amend(&self, change: FormChange) {
         let signed_on = day_of(self.environment.clock.now());
         let (subscription, document) = (self.subscription, "Avenant".to_owned());
         let new = NewAmendment { subscription, change, document, signed_on, applies_on: None };
-        assert!(self.running.control().amend(&new, &trace).unwrap().applied_at_ns.is_some());
+        assert!(self.running.control().amend(&new, &self.trace()).unwrap().applied_at_ns.is_some());
+    }
+
+    /// Adds a source to the order form, with an id of the test's choice.
+    pub fn order(&self, source: SourceId, name: &str) {
+        let ordered = OrderedSource { name: name.into(), kind: SourceKind::Files };
+        self.amend(FormChange { added_sources: vec![AddedSource { source, ordered }], ..FormChange::default() });
     }
 
     /// Has an agent back a source up: the version that it follows, one path, a schedule.
