@@ -229,6 +229,10 @@ pub const RUN_BUSY_S: i64 = 600;
 pub const MAINTENANCE_ASK_S: i64 = 900;
 /// Longest pause before a server under maintenance is asked again, in seconds.
 pub const MAINTENANCE_ASK_S_MAX: i64 = 21_600;
+/// Longest announced maintenance, in days: agents wait for its end, and lateness stands still.
+pub const MAINTENANCE_DAYS_MAX: i64 = 31;
+/// How long beforehand maintenance may be announced, in days.
+pub const MAINTENANCE_AHEAD_DAYS_MAX: i64 = 366;
 /// Pause before a suspended subscription is asked about again, in seconds.
 pub const SUSPENDED_ASK_S: i64 = 1_800;
 /// Pause between two looks at the backup sets of an agent, in seconds.

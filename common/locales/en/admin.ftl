@@ -146,3 +146,28 @@ relocation-state-done = done
 relocation-state-due = to be done: the data is still here
 consent-means-email = e-mail
 consent-means-letter = letter
+
+admin-not-found = { $what ->
+    [approval] No pending request allows this. Record one first ("dobaas-admin approval propose"), have another operator approve it, then try again. "dobaas-admin approval list" shows the requests.
+   *[other] { $object }: not found. Check the reference or the number; the commands "list" show what exists.
+}
+admin-object = { $what ->
+    [none] The object
+    [customer] This customer
+    [subscription] This subscription
+    [account] This account
+    [agent] This agent
+    [source] This source
+    [scope] This scope
+    [set] This backup set
+    [session] This session
+    [snapshot] This snapshot
+    [protection] This protection
+    [reevaluation] This re-evaluation file
+    [amendment] This amendment
+    [suspension] This suspension
+    [maintenance] This maintenance
+   *[other] { $what }
+}
+place-owner-provider = the provider
+place-owner-third-party = a third party

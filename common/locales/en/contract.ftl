@@ -48,7 +48,16 @@ approval-proposed = Request { $number } is recorded and the customer can see it.
 approval-approved = Request { $number } is approved. It can be carried out from { $due } on.
 approval-withdrawn = Request { $number } is withdrawn.
 
-audit-intact = The trail is intact: { $records } records followed one by one, { $checkpoints } signed checkpoints ({ $copied } of them found in the last copy), { $unsigned } records since the last one.
+audit-intact = The trail is intact: { PLURAL($records) ->
+    [one] { $records } record
+   *[other] { $records } records
+} followed one by one, { PLURAL($checkpoints) ->
+    [one] { $checkpoints } signed checkpoint
+   *[other] { $checkpoints } signed checkpoints
+} ({ $copied } of them in the last copy), { PLURAL($unsigned) ->
+    [one] { $unsigned } record
+   *[other] { $unsigned } records
+} since the last one.
 audit-tampered = The trail is not intact: { $problem ->
     [record] record { $record }, or one before it, was changed or removed
     [truncated] it ends at record { $record }, but a signed checkpoint knows of more
@@ -192,6 +201,7 @@ annex-sign-customer = For the customer (name, date, signature)
 admin-head-min-daily = Change always allowed a day
 admin-head-history-rule = History
 admin-head-prices = Prices
+amended-change = { $name }: { $before } → { $after }
 amended-days = { PLURAL($days) ->
     [one] { $days } day
    *[other] { $days } days

@@ -49,7 +49,10 @@ quota-outcome-reduced = less data
 
 help-admin-report = Report of the last 30 days of a subscription, for its customer
 help-option-csv = A table of days for a spreadsheet
-report-none = none
+report-no-snapshot = no snapshot yet
+report-no-file = no file is open
+report-receipt = { $source } { $receipt }
+admin-head-receipts = Newest receipts
 admin-head-newest = Newest snapshot
 admin-head-reevaluation = Open re-evaluation
 admin-head-complete = Complete

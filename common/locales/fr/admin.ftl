@@ -146,3 +146,28 @@ relocation-state-done = fait
 relocation-state-due = à faire : les données sont encore ici
 consent-means-email = courriel
 consent-means-letter = lettre
+
+admin-not-found = { $what ->
+    [approval] Aucune demande en cours ne permet cela. Enregistrez-la d'abord (« dobaas-admin approval propose »), faites-la approuver par un autre opérateur, puis recommencez. « dobaas-admin approval list » montre les demandes.
+   *[other] { $object } : introuvable. Vérifiez la référence ou le numéro ; les commandes « list » montrent ce qui existe.
+}
+admin-object = { $what ->
+    [none] L'objet demandé
+    [customer] Ce client
+    [subscription] Cet abonnement
+    [account] Ce compte
+    [agent] Cet agent
+    [source] Cette source
+    [scope] Ce périmètre
+    [set] Ce jeu de sauvegarde
+    [session] Cette session
+    [snapshot] Cette sauvegarde
+    [protection] Cette protection
+    [reevaluation] Ce dossier de réévaluation
+    [amendment] Cet avenant
+    [suspension] Cette suspension
+    [maintenance] Cette maintenance
+   *[other] { $what }
+}
+place-owner-provider = le prestataire
+place-owner-third-party = un tiers

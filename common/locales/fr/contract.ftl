@@ -48,7 +48,16 @@ approval-proposed = La demande n° { $number } est enregistrée et visible du cl
 approval-approved = La demande n° { $number } est approuvée. Elle pourra être exécutée à partir du { $due }.
 approval-withdrawn = La demande n° { $number } est retirée.
 
-audit-intact = Le journal est intact : { $records } enregistrements suivis un à un, { $checkpoints } points de contrôle signés (dont { $copied } retrouvés dans la dernière copie), { $unsigned } enregistrements depuis le dernier.
+audit-intact = Le journal est intact : { PLURAL($records) ->
+    [one] { $records } enregistrement suivi un à un
+   *[other] { $records } enregistrements suivis un à un
+}, { PLURAL($checkpoints) ->
+    [one] { $checkpoints } point de contrôle signé
+   *[other] { $checkpoints } points de contrôle signés
+} (dont { $copied } dans la dernière copie), { PLURAL($unsigned) ->
+    [one] { $unsigned } enregistrement
+   *[other] { $unsigned } enregistrements
+} depuis le dernier.
 audit-tampered = Le journal n'est plus intact : { $problem ->
     [record] l'enregistrement { $record }, ou un autre avant lui, a été changé ou retiré
     [truncated] il s'arrête à l'enregistrement { $record }, alors qu'un point de contrôle signé en connaît davantage
@@ -189,6 +198,7 @@ annex-sign-customer = Pour le client (nom, date, signature)
 admin-head-min-daily = Changement toujours permis par jour
 admin-head-history-rule = Historique
 admin-head-prices = Prix
+amended-change = { $name } : { $before } → { $after }
 amended-days = { PLURAL($days) ->
     [one] { $days } jour
    *[other] { $days } jours

@@ -49,7 +49,10 @@ quota-outcome-reduced = moins de données
 
 help-admin-report = Relevé des 30 derniers jours d'un abonnement, à remettre au client
 help-option-csv = Un tableau de jours pour un tableur
-report-none = aucun
+report-no-snapshot = pas encore de sauvegarde
+report-no-file = aucun dossier ouvert
+report-receipt = { $source } { $receipt }
+admin-head-receipts = Derniers reçus
 admin-head-newest = Dernière sauvegarde
 admin-head-reevaluation = Réévaluation ouverte
 admin-head-complete = Complètes

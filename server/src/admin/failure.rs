@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use common::source_kind::SourceKind;
-use common::text::Texts;
+use common::text::{Arg, Texts};
 use proto::code::{ErrorCode, Failure};
 use tonic::Status;
 
@@ -103,6 +103,11 @@ impl AdminError {
     /// What to tell a person.
     pub fn explain(&self, texts: Texts) -> String {
         match self {
+            Self::Refused(failure) if failure.code == ErrorCode::NotFound => {
+                let what = Arg::from(failure.param("what").unwrap_or("none"));
+                let object = texts.say_with("admin-object", &[("what", what.clone())]);
+                texts.say_with("admin-not-found", &[("what", what), ("object", object.into())])
+            }
             Self::Refused(failure) => {
                 let code = failure.code.as_str_name().trim_start_matches("ERROR_CODE_");
                 texts.error(&code.to_lowercase().replace('_', "-"), &failure.params)

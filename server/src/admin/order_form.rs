@@ -4,9 +4,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
-use common::text::Texts;
+use clap::{Arg as Argument, ArgMatches, Command, value_parser};
 use common::text::date::moment;
+use common::text::{Arg, Texts};
 use proto::v1;
 use proto::v1::orders_client::OrdersClient;
 use proto::v1::server_client::ServerClient;
@@ -79,7 +79,7 @@ pub fn create_command(texts: Texts) -> Command {
         .arg(option("key-mode", "MODE", texts).value_parser(["customer_held", "provider_held"]))
 }
 
-fn output_argument(texts: Texts) -> Arg {
+fn output_argument(texts: Texts) -> Argument {
     option("output", "FILE", texts).value_parser(value_parser!(PathBuf))
 }
 
@@ -152,12 +152,10 @@ async fn history(context: &Context, matches: &ArgMatches) -> Result<(), AdminErr
     let texts = context.output.texts;
     let row = |amendment: &v1::Amendment| {
         let changes = amendment.fields.iter().map(|change| {
-            format!(
-                "{} : {} → {}",
-                amended::name(texts, &change.field),
-                amended::value(texts, &change.field, &change.before),
-                amended::value(texts, &change.field, &change.after)
-            )
+            let value = |json: &str| Arg::from(amended::value(texts, &change.field, json));
+            let name = amended::name(texts, &change.field).into();
+            let args = [("name", name), ("before", value(&change.before)), ("after", value(&change.after))];
+            texts.say_with("amended-change", &args)
         });
         vec![
             amendment.number.to_string(),

@@ -158,7 +158,11 @@ async fn list(context: &Context, matches: &ArgMatches) -> Result<(), AdminError>
 fn print(context: &Context, reply: &v1::ListPlacesReply) -> Result<(), AdminError> {
     let texts = context.output.texts;
     let declared = reply.declared.clone().unwrap_or_default();
-    let args = [("site", declared.site.into()), ("country", declared.country.into()), ("owner", declared.owner.into())];
+    let args = [
+        ("site", declared.site.into()),
+        ("country", declared.country.into()),
+        ("owner", owner(texts, &declared.owner).into()),
+    ];
     context.output.say("relocation-declared", &args)?;
     let scope = |name: &str| if name.is_empty() { texts.say("relocation-everything") } else { name.to_owned() };
     let consent = |consent: &v1::Consent| {
@@ -178,7 +182,7 @@ fn print(context: &Context, reply: &v1::ListPlacesReply) -> Result<(), AdminErro
         let to = relocation.to.clone().unwrap_or_default();
         vec![
             relocation.number.to_string(),
-            format!("{}, {} ({})", to.site, to.country, to.owner),
+            format!("{}, {} ({})", to.site, to.country, owner(texts, &to.owner)),
             scope(&relocation.scope),
             day_text(texts, &relocation.moves_on),
             if relocation.consent == 0 { "—".to_owned() } else { relocation.consent.to_string() },
@@ -189,6 +193,15 @@ fn print(context: &Context, reply: &v1::ListPlacesReply) -> Result<(), AdminErro
     let columns = ["number", "to", "scope", "moves", "consent", "state", "recorded-by"];
     let columns = columns.map(|key| if matches!(key, "number" | "consent") { figures(key) } else { words(key) });
     Ok(table::print(context, &columns, &reply.relocations.iter().map(relocation).collect::<Vec<_>>())?)
+}
+
+/// Who runs a place, in words; one that the program does not know is shown as it is.
+fn owner(texts: Texts, owner: &str) -> String {
+    match owner {
+        "provider" => texts.say("place-owner-provider"),
+        "third_party" => texts.say("place-owner-third-party"),
+        other => other.to_owned(),
+    }
 }
 
 fn part(matches: &ArgMatches, name: &str) -> String {

@@ -3,7 +3,8 @@
 //! For people, for spreadsheets (`--csv`) or as one document. It shows what `quota` and `reevaluation` know, and decides nothing.
 
 use clap::{ArgMatches, Command};
-use common::text::Texts;
+use common::text::date::moment;
+use common::text::{Arg, Texts};
 use proto::v1;
 use proto::v1::quotas_client::QuotasClient;
 use serde::Serialize;
@@ -16,6 +17,9 @@ use super::remote::answer;
 use super::subscription;
 use crate::cli::arguments::{argument, flag, subcommand};
 
+/// Digits of a receipt that people compare.
+const SHORT_DIGITS: usize = 8;
+
 #[derive(Serialize)]
 struct Report {
     reference: String,
@@ -25,10 +29,20 @@ struct Report {
     snapshots: u64,
     /// Of the newest snapshot, RFC 3339; none if there is none.
     newest: Option<String>,
+    /// Of the newest snapshot of each source: what the customer's own "status" must show too.
+    receipts: Vec<Receipt>,
     /// Number of the re-evaluation file that is open.
     reevaluation: Option<i64>,
     #[serde(flatten)]
     change: ShownOne,
+}
+
+#[derive(Serialize)]
+struct Receipt {
+    source: String,
+    /// 64 hexadecimal digits; people compare the first eight.
+    receipt: String,
+    received_at: String,
 }
 
 /// The command.
@@ -56,7 +70,8 @@ pub async fn run(context: &Context, matches: &ArgMatches) -> Result<(), AdminErr
         contracted_bytes: form.contracted_bytes,
         used_bytes: known.today.map_or(0, |today| today.used_bytes),
         snapshots: known.snapshots,
-        newest: (known.newest_at_ns > 0).then(|| common::text::date::moment(known.newest_at_ns).to_string()),
+        newest: (known.newest_at_ns > 0).then(|| moment(known.newest_at_ns).to_string()),
+        receipts: known.receipts.into_iter().map(receipt).collect(),
         reevaluation: files.reevaluations.first().map(|file| file.number),
         change,
     };
@@ -69,7 +84,6 @@ pub async fn run(context: &Context, matches: &ArgMatches) -> Result<(), AdminErr
 
 fn print(context: &Context, report: &Report) -> Result<(), AdminError> {
     let texts = context.output.texts;
-    let none = || texts.say("report-none");
     let newest = report.newest.as_ref().and_then(|at| at.parse().ok());
     let pairs = [
         ("reference", report.reference.clone()),
@@ -77,12 +91,26 @@ fn print(context: &Context, report: &Report) -> Result<(), AdminError> {
         ("volume", texts.size(report.contracted_bytes)),
         ("used", texts.size(report.used_bytes)),
         ("snapshots", texts.integer(report.snapshots)),
-        ("newest", newest.map_or_else(none, |at| texts.date(at))),
-        ("reevaluation", report.reevaluation.map_or_else(none, |number| number.to_string())),
+        ("newest", newest.map_or_else(|| texts.say("report-no-snapshot"), |at| texts.date(at))),
+        ("reevaluation", report.reevaluation.map_or_else(|| texts.say("report-no-file"), |number| number.to_string())),
     ];
     let pairs = pairs.map(|(key, value)| (texts.say(&format!("admin-head-{key}")), value));
-    context.output.pairs(&pairs)?;
+    let receipts = report.receipts.iter().map(|receipt| {
+        let short = &receipt.receipt[..SHORT_DIGITS.min(receipt.receipt.len())];
+        let args = [("source", Arg::from(&receipt.source)), ("receipt", short.into())];
+        texts.say_with("report-receipt", &args)
+    });
+    let receipts = (texts.say("admin-head-receipts"), receipts.collect::<Vec<_>>().join(", "));
+    context.output.pairs(&pairs.into_iter().chain([receipts]).collect::<Vec<_>>())?;
     quota::print_one(context, &report.change)
+}
+
+fn receipt(newest: v1::NewestReceipt) -> Receipt {
+    Receipt {
+        source: newest.source,
+        receipt: newest.receipt.iter().map(|byte| format!("{byte:02x}")).collect(),
+        received_at: moment(newest.received_at_ns).to_string(),
+    }
 }
 
 fn print_csv(context: &Context, report: &Report) -> Result<(), AdminError> {

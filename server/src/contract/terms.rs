@@ -172,15 +172,17 @@ fn retry_s(now: Timestamp, until: Timestamp) -> u64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_state_follows_the_moment() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let suspended = Window {
-            from: at("2026-11-22T03:00:00Z"),
-            until: Some(at("2026-11-23T03:00:00Z")),
-            reason: SuspensionReason::Unpaid,
-        };
-        let terms = Terms {
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn window<R>(from: &str, until: Option<&str>, reason: R) -> Window<R> {
+        Window { from: at(from), until: until.map(at), reason }
+    }
+
+    /// Terms that end with November.
+    fn terms(suspensions: Vec<Window<SuspensionReason>>, maintenance: Vec<Window<()>>) -> Terms {
+        Terms {
             subscription: SubscriptionId::new([1; 16]),
             contracted_bytes: 1,
             hard_volume_bytes: 1,
@@ -191,11 +193,58 @@ mod tests {
             period_h: 24,
             tolerance_h: 2,
             sources: Vec::new(),
-            suspensions: vec![suspended],
-            maintenance: Vec::new(),
+            suspensions,
+            maintenance,
             ended_at: Some(at("2026-12-01T00:00:00Z")),
             contact: String::new(),
-        };
+        }
+    }
+
+    /// What closes something, in a word.
+    fn word(checked: Result<(), Closed>) -> &'static str {
+        match checked {
+            Ok(()) => "open",
+            Err(Closed::Ended { .. }) => "ended",
+            Err(Closed::Suspended { reason, .. }) => reason.name(),
+            Err(Closed::Maintenance { .. }) => "maintenance",
+        }
+    }
+
+    #[test]
+    fn what_closes_backups_and_restores_follows_the_moment() {
+        use SuspensionReason::{AuthorityRequest, Other, Security, Unpaid};
+        let (from, until) = ("2026-11-22T03:00:00Z", Some("2026-11-23T03:00:00Z"));
+        let (before, during, after) = ("2026-11-22T02:59:59Z", "2026-11-22T03:00:00Z", "2026-11-23T03:00:00Z");
+        let ended = "2026-12-01T00:00:00Z";
+        let suspended = |reason| terms(vec![window(from, until, reason)], Vec::new());
+        let maintained = terms(Vec::new(), vec![window(from, until, ())]);
+        let both = terms(vec![window(from, None, Security)], vec![window(from, until, ())]);
+        for (terms, now, backup, restore) in [
+            (&suspended(Unpaid), before, "open", "open"),
+            (&suspended(Unpaid), during, "unpaid", "open"),
+            (&suspended(Other), during, "other", "open"),
+            (&suspended(Security), during, "security", "security"),
+            (&suspended(AuthorityRequest), during, "authority_request", "authority_request"),
+            (&suspended(Security), after, "open", "open"),
+            (&maintained, before, "open", "open"),
+            (&maintained, during, "maintenance", "open"),
+            (&maintained, after, "open", "open"),
+            (&both, during, "security", "security"),
+            (&both, after, "security", "security"),
+            (&both, ended, "ended", "security"),
+            (&maintained, ended, "ended", "open"),
+        ] {
+            let found = (word(terms.check_backup(at(now))), word(terms.check_restore(at(now))));
+            assert_eq!(found, (backup, restore), "{now}: {terms:?}");
+        }
+        let closed = maintained.check_backup(at("2026-11-23T02:59:00Z"));
+        assert_eq!(closed, Err(Closed::Maintenance { until: at(after), retry_s: 61 }), "come again a second later");
+    }
+
+    #[test]
+    fn the_state_follows_the_moment() {
+        let suspended = window("2026-11-22T03:00:00Z", Some("2026-11-23T03:00:00Z"), SuspensionReason::Unpaid);
+        let terms = terms(vec![suspended], Vec::new());
         for (now, state) in [
             ("2026-11-22T02:59:59Z", State::Active),
             ("2026-11-22T03:00:00Z", State::Suspended),
@@ -206,11 +255,7 @@ mod tests {
         }
         assert_eq!(terms.due(), Due::default());
         assert_eq!(terms.rate().min_daily_allowance_bytes, 7);
-        let further = |from: &str, until: Option<&str>| Window {
-            from: at(from),
-            until: until.map(at),
-            reason: SuspensionReason::Security,
-        };
+        let further = |from: &str, until: Option<&str>| window(from, until, SuspensionReason::Security);
         let overlapping = further("2026-11-22T12:00:00Z", Some("2026-11-24T00:00:00Z"));
         let later = further("2026-11-25T00:00:00Z", None);
         let terms = Terms { suspensions: vec![later, suspended, overlapping], ..terms };

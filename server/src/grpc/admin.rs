@@ -17,6 +17,7 @@ use super::usage::day_use;
 use super::{convert, form, records, status};
 use crate::auth::logins::{Logins, is_identifier, normal_identifier};
 use crate::auth::token::{self, TokenKind};
+use crate::catalog::snapshots::SourceStatistics;
 use crate::clock::Random;
 use crate::contract::order_form::is_name;
 use crate::control::Control;
@@ -344,6 +345,15 @@ fn with_use(subscriptions: &Subscriptions, known: &Subscription) -> v1::Subscrip
         Ok((today, sources)) => {
             shown.today = Some(today);
             shown.snapshots = sources.iter().map(|source| source.snapshots).sum();
+            let name = |source: &SourceId| {
+                known.sources.iter().find(|one| one.source == *source).map(|one| one.name.clone()).unwrap_or_default()
+            };
+            let receipt = |source: &SourceStatistics| v1::NewestReceipt {
+                source: name(&source.source),
+                receipt: source.receipt.to_vec().into(),
+                received_at_ns: source.newest_at_ns,
+            };
+            shown.receipts = sources.iter().map(receipt).collect();
             shown.newest_at_ns = sources.iter().map(|source| source.newest_at_ns).max().unwrap_or_default();
         }
         Err(error) => {

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use common::id::SubscriptionId;
-use common::text::date::moment;
+use common::limits::{MAINTENANCE_AHEAD_DAYS_MAX, MAINTENANCE_DAYS_MAX};
+use common::text::date::{moment, nanoseconds};
 use proto::code::Failure;
 use proto::v1;
 use tonic::{Request, Response, Status};
@@ -18,6 +19,8 @@ use crate::contract::service::{SuspensionReason, Window};
 use crate::control::Control;
 use crate::control::audit::Trace;
 use crate::control::windows::{Maintenance, Suspended};
+
+const DAY_NS: i64 = 86_400_000_000_000;
 
 /// Suspensions and maintenance.
 #[derive(Clone)]
@@ -132,6 +135,7 @@ impl ClosuresService {
         }
         let (from_ns, until_ns) = period(request.from_ns, request.until_ns, trace.at_ns)?;
         let until_ns = until_ns.ok_or_else(|| status::invalid("until_ns", "missing"))?;
+        check_length(from_ns, until_ns, trace.at_ns)?;
         let subscription = match request.subscription.as_str() {
             "" => None,
             _ => Some(records::find(&self.control, request.subscription).await?.subscription),
@@ -164,15 +168,25 @@ fn period(from_ns: i64, until_ns: i64, now_ns: i64) -> Result<(i64, Option<i64>)
     }
 }
 
+/// Maintenance that agents wait for has an end that people wait for too.
+fn check_length(from_ns: i64, until_ns: i64, now_ns: i64) -> Result<(), Failure> {
+    if from_ns.saturating_sub(now_ns) / DAY_NS > MAINTENANCE_AHEAD_DAYS_MAX {
+        return Err(status::invalid("from_ns", "too_far"));
+    }
+    if until_ns.saturating_sub(from_ns) > MAINTENANCE_DAYS_MAX * DAY_NS {
+        return Err(status::invalid("until_ns", "too_long"));
+    }
+    Ok(())
+}
+
 fn wire_suspension(suspended: Suspended, references: &HashMap<SubscriptionId, String>) -> v1::Suspension {
-    let ns = |at: jiff::Timestamp| i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX);
     v1::Suspension {
         number: suspended.number,
         subscription: references.get(&suspended.subscription).cloned().unwrap_or_default(),
         reason: suspended.window.reason.name().to_owned(),
         detail: suspended.detail,
-        from_ns: ns(suspended.window.from),
-        until_ns: suspended.window.until.map_or(0, ns),
+        from_ns: nanoseconds(suspended.window.from),
+        until_ns: suspended.window.until.map_or(0, nanoseconds),
         told_at_ns: suspended.told_at_ns.unwrap_or_default(),
         untold_because: suspended.untold_because,
         recorded_at_ns: suspended.recorded_at_ns,

@@ -178,7 +178,22 @@ async fn a_suspension_or_maintenance_that_makes_no_sense_is_refused() {
     }
     let resume = by.0.request(v1::ResumeRequest { number: 1 });
     assert_eq!(refusal(outcome(ClosuresClient::new(by.0.channel()).resume(resume).await)), ErrorCode::NotFound);
-    let open = v1::AnnounceMaintenanceRequest { detail: "sans fin".into(), ..Default::default() };
-    let open = outcome(ClosuresClient::new(by.0.channel()).announce_maintenance(by.0.request(open)).await);
-    assert_eq!(refusal(open), ErrorCode::InvalidArgument);
+    let (now_ns, day_ns) = (scene.server.now_ns(), 86_400_000_000_000);
+    let announced = |from_ns, until_ns| v1::AnnounceMaintenanceRequest {
+        detail: "disques".into(),
+        from_ns,
+        until_ns,
+        ..Default::default()
+    };
+    for (request, reason) in [
+        (announced(0, 0), "missing"),
+        (announced(0, now_ns - 1), "past"),
+        (announced(now_ns, now_ns + 32 * day_ns), "too_long"),
+        (announced(now_ns + 400 * day_ns, now_ns + 401 * day_ns), "too_far"),
+    ] {
+        let refused =
+            ClosuresClient::new(by.0.channel()).announce_maintenance(by.0.request(request)).await.unwrap_err();
+        let refused = failure(&refused);
+        assert_eq!((refused.code, refused.param("reason")), (ErrorCode::InvalidArgument, Some(reason)));
+    }
 }

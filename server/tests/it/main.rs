@@ -9,6 +9,7 @@ mod alarms;
 mod allowance;
 mod allowance_shared;
 mod budget;
+mod claims;
 mod closures;
 mod connection;
 mod dashboards;
