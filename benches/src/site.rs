@@ -167,9 +167,34 @@ impl Site {
         Ok(line.split_whitespace().next().context("a number")?.parse::<u64>()? << 10)
     }
 
+    /// A command of the agent, to be run and measured.
+    ///
+    /// # Errors
+    /// If this program does not know where it is.
+    pub fn agent_command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
+        let mut command = program("dobaas")?;
+        command.arg("--quiet").arg("--state").arg(self.folder.join("agent")).args(arguments);
+        Ok(command)
+    }
+
+    /// Path of a file with the secret of that name: `password` of the person, and the passphrase.
+    pub fn secret(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    /// User and system time of the server so far, in seconds.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.server.0.id()))?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).context("a field of stat");
+        Ok((ticks(11)? + ticks(12)?) / 100.0)
+    }
+
     fn agent(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let state = self.folder.join("agent").display().to_string();
-        output("dobaas", &[&["--quiet", "--state", &state], arguments].concat())
+        output_of(self.agent_command(arguments)?)
     }
 }
 
@@ -186,9 +211,15 @@ fn program(name: &str) -> anyhow::Result<Command> {
 }
 
 fn output(name: &str, arguments: &[&str]) -> anyhow::Result<String> {
-    let ended = program(name)?.args(arguments).output()?;
+    let mut command = program(name)?;
+    command.args(arguments);
+    output_of(command)
+}
+
+fn output_of(mut command: Command) -> anyhow::Result<String> {
+    let ended = command.output()?;
     let said = || String::from_utf8_lossy(&ended.stderr).into_owned();
-    ensure!(ended.status.success(), "{name} {arguments:?}: {} {}", said(), String::from_utf8_lossy(&ended.stdout));
+    ensure!(ended.status.success(), "{command:?}: {} {}", said(), String::from_utf8_lossy(&ended.stdout));
     Ok(String::from_utf8(ended.stdout)?)
 }
 

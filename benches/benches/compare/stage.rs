@@ -1,0 +1,161 @@
+//! The works, and the place of one run: a folder for the repository, and the source at one path in its versions.
+//!
+//! Invariant: whatever happens, the corpus is as it was: a version that was moved to the stage goes back.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use tempfile::TempDir;
+
+use crate::Tool;
+use crate::dobaas::Dobaas;
+use crate::measure::Measured;
+use crate::peers;
+
+/// The tools, ours first.
+pub const TOOLS: [&str; 5] = ["dobaas", "bupstash", "restic", "rustic", "borg"];
+
+/// What is backed up: one source in one or two versions.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Its name in the table.
+    pub name: &'static str,
+    /// Files or folders of the corpus that take turns as the source.
+    versions: Vec<PathBuf>,
+    /// The first version is backed up a second time.
+    again: bool,
+    /// The newest version is restored at the end.
+    restores: bool,
+}
+
+/// One step of one tool.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// What was done.
+    pub step: String,
+    /// By whom, with version.
+    pub tool: String,
+    /// What it took.
+    pub measured: Measured,
+    /// Bytes that the repository grew by.
+    pub stored_bytes: u64,
+}
+
+impl Work {
+    /// The works that the corpus has the data for.
+    pub fn of(corpus: &Path) -> Vec<Self> {
+        let work = |name, versions: &[&str], again, restores| Self {
+            name,
+            versions: versions.iter().map(|version| corpus.join(version)).collect(),
+            again,
+            restores,
+        };
+        let all = [
+            work("source tree", &["k61", "k612"], true, true),
+            work("disk image", &["img", "img2"], false, false),
+            work("incompressible", &["random"], false, false),
+        ];
+        all.into_iter().filter(|work| work.versions.iter().all(|version| version.exists())).collect()
+    }
+
+    /// Reads everything once.
+    pub fn warm(&self) -> anyhow::Result<()> {
+        self.versions.iter().try_for_each(|version| read(version))
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<()> {
+    let metadata = path.symlink_metadata()?;
+    if metadata.is_dir() {
+        std::fs::read_dir(path)?.try_for_each(|entry| read(&entry?.path()))
+    } else if metadata.is_file() {
+        std::io::copy(&mut std::fs::File::open(path)?, &mut std::io::sink())
+            .map(|_| ())
+            .context(path.display().to_string())
+    } else {
+        Ok(())
+    }
+}
+
+/// The place of one run.
+pub struct Stage<'a> {
+    work: &'a Work,
+    scratch: TempDir,
+    source: PathBuf,
+}
+
+impl<'a> Stage<'a> {
+    /// An empty one on the disk of the corpus.
+    pub fn new(corpus: &Path, work: &'a Work) -> anyhow::Result<Self> {
+        let scratch = tempfile::Builder::new().prefix("stage-").tempdir_in(corpus)?;
+        let source = corpus.join("stage-source");
+        Ok(Self { work, scratch, source })
+    }
+
+    /// All steps of the work by one tool.
+    ///
+    /// # Errors
+    /// If the tool is not there, or fails.
+    pub fn run(&self, name: &str) -> anyhow::Result<Vec<Step>> {
+        let first = OnStage::put(&self.work.versions[0], &self.source)?;
+        let mut tool = self.tool(name)?;
+        let mut steps = vec![self.step(tool.as_mut(), "first", |tool| tool.backup())?];
+        if self.work.again {
+            // What was read again because it was fresh is so no more.
+            self.step(tool.as_mut(), "warm-up", |tool| tool.backup())?;
+            steps.push(self.step(tool.as_mut(), "unchanged", |tool| tool.backup())?);
+        }
+        drop(first);
+        for version in &self.work.versions[1..] {
+            let _next = OnStage::put(version, &self.source)?;
+            steps.push(self.step(tool.as_mut(), "next version", |tool| tool.backup())?);
+        }
+        if self.work.restores {
+            let target = self.scratch.path().join("restored");
+            steps.push(self.step(tool.as_mut(), "restore", |tool| tool.restore(&target))?);
+        }
+        Ok(steps)
+    }
+
+    fn tool(&self, name: &str) -> anyhow::Result<Box<dyn Tool>> {
+        let folder = self.scratch.path();
+        Ok(if name == "dobaas" {
+            Box::new(Dobaas::set_up(folder, &self.source)?)
+        } else {
+            Box::new(peers::set_up(name, folder, &self.source)?)
+        })
+    }
+
+    fn step(
+        &self,
+        tool: &mut dyn Tool,
+        step: &str,
+        work: impl FnOnce(&mut dyn Tool) -> anyhow::Result<Measured>,
+    ) -> anyhow::Result<Step> {
+        let before = tool.stored_bytes()?;
+        let measured = work(tool)?;
+        let stored_bytes = tool.stored_bytes()?.saturating_sub(before);
+        Ok(Step { step: format!("{}, {step}", self.work.name), tool: tool.name(), measured, stored_bytes })
+    }
+}
+
+/// A version of the source that stands at the stage's path until this is dropped.
+struct OnStage<'a> {
+    home: &'a Path,
+    stage: &'a Path,
+}
+
+impl<'a> OnStage<'a> {
+    fn put(home: &'a Path, stage: &'a Path) -> anyhow::Result<Self> {
+        std::fs::rename(home, stage).with_context(|| format!("move {} to the stage", home.display()))?;
+        Ok(Self { home, stage })
+    }
+}
+
+impl Drop for OnStage<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::rename(self.stage, self.home) {
+            eprintln!("{} stays at {}: {error}", self.home.display(), self.stage.display());
+        }
+    }
+}
