@@ -309,6 +309,43 @@ pub const DUMP_WINDOW_BYTES: u64 = 32 << 20;
 pub const RESTORE_FLUSH_BYTES: u64 = 256 << 20;
 /// Rows of the audit trail, or notices, in one answer.
 pub const AUDIT_ROWS_MAX: u32 = 1_000;
+/// Longest data of a reply to an option of NBD, in bytes.
+pub const NBD_OPTION_BYTES_MAX: usize = 64 << 10;
+/// Most replies to one option of NBD.
+pub const NBD_OPTION_REPLIES_MAX: usize = 64;
+/// Most bytes of a disk that one command of NBD reads.
+pub const NBD_READ_BYTES_MAX: usize = 4 << 20;
+/// Longest chunk of a reply of NBD, in bytes.
+pub const NBD_CHUNK_BYTES_MAX: usize = NBD_READ_BYTES_MAX + 64;
+/// Most bytes of a disk of which one command of NBD asks what they are.
+pub const NBD_STATUS_BYTES: u64 = 1 << 30;
+/// Most ranges in one answer to that.
+pub const NBD_EXTENTS_PER_CHUNK_MAX: usize = NBD_CHUNK_BYTES_MAX / 8;
+/// Longest words of an NBD server that are kept, in bytes.
+pub const NBD_TEXT_BYTES_MAX: usize = 512;
+/// Time that an NBD server may take for an answer, in milliseconds.
+pub const NBD_IDLE_MS: u64 = 120_000;
+/// Most ranges of a disk's map; of a longer one no hole is known, and no change map is trusted.
+pub const DISK_EXTENTS_MAX: usize = 4 << 20;
+/// Images of one source that are read as disks; more are read as files.
+pub const DISK_IMAGES_MAX: usize = 10_000;
+/// Largest virtual size of an image that is read as a disk, in bytes.
+pub const DISK_BYTES_MAX: u64 = 1 << 46;
+/// Windows of a disk that its change map calls unchanged and that are read all the same, to check the map.
+pub const DISK_SAMPLES: u64 = 64;
+/// Longest answer of a tool that describes an image, in bytes.
+pub const TOOL_ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Longest complaint of a tool that is kept, in bytes.
+pub const TOOL_COMPLAINT_BYTES_MAX: usize = 2 << 10;
+/// Time that a tool may take to describe an image or to begin to serve it, in milliseconds.
+pub const TOOL_MS: u64 = 120_000;
+/// Time that a tool has to end by itself once it is not needed any more, in milliseconds.
+pub const TOOL_END_MS: u64 = 10_000;
+/// Pause between two looks at a tool that converts a disk image, in milliseconds.
+pub const TOOL_LOOK_MS: u64 = 200;
+/// Longest description of an image that a snapshot holds, in bytes.
+pub const DISK_LABEL_BYTES_MAX: usize = 4 << 10;
+
 /// Share of the disk, in per cent, kept free for the catalog, upkeep and audit.
 pub const RESERVE_PERCENT: u64 = 2;
 /// Smallest reserve, in bytes.
@@ -352,6 +389,7 @@ const _: () = assert!(FRAME_SEALED_BYTES_MAX + 1_024 <= STREAM_MESSAGE_BYTES_MAX
 const _: () = assert!(NODE_BYTES_MAX + 1_024 <= STREAM_MESSAGE_BYTES_MAX);
 const _: () = assert!(PACK_TARGET_BYTES + (STREAM_MESSAGE_BYTES_MAX as u64) < PACK_BYTES_MAX);
 const _: () = assert!(WINDOW_BYTES.is_multiple_of(PAGE_BYTES) && PAGED_FILE_BYTES >= WINDOW_BYTES as u64);
+const _: () = assert!(WINDOW_BYTES <= NBD_READ_BYTES_MAX && DISK_LABEL_BYTES_MAX < XATTRS_INLINE_BYTES_MAX);
 const _: () = assert!(DURABLE_EVERY_BYTES < UNACKNOWLEDGED_BYTES_MAX);
 const _: () = assert!(RETRY_MS_MIN < RETRY_MS_MAX);
 const _: () = assert!(RUN_RETRY_S_MIN < RUN_RETRY_S_MAX && MAINTENANCE_ASK_S < MAINTENANCE_ASK_S_MAX);

@@ -1,7 +1,8 @@
-//! Sources: what can be backed up. One module per kind; `files` walks a tree.
+//! Sources: what can be backed up. One module per kind; `files` walks a tree, `disk` reads the disk images in it.
 //!
 //! Nothing here decides what is sent: a source lists and reads, `backup` compares, splits and sends.
 
+pub mod disk;
 pub mod excludes;
 pub mod files;
 pub mod handles;
@@ -51,6 +52,8 @@ pub enum SkipReason {
     PathTooLong,
     /// Of a type that a snapshot cannot hold.
     Unsupported,
+    /// A disk image that a running machine holds.
+    InUse,
     /// The contract leaves no room for its content: a later run brings it.
     Deferred,
 }
@@ -63,6 +66,7 @@ impl SkipReason {
             Self::IoError => "io_error",
             Self::PathTooLong => "path_too_long",
             Self::Unsupported => "unsupported",
+            Self::InUse => "in_use",
             Self::Deferred => "deferred",
         }
     }
@@ -72,6 +76,7 @@ impl SkipReason {
         match error.kind() {
             std::io::ErrorKind::PermissionDenied => Self::PermissionDenied,
             std::io::ErrorKind::InvalidFilename => Self::PathTooLong,
+            std::io::ErrorKind::ResourceBusy => Self::InUse,
             _ => Self::IoError,
         }
     }
