@@ -11,7 +11,7 @@ use common::keys::{ScopeKeys, SessionKey};
 use common::limits::SNAPSHOT_SEALED_BYTES_MAX;
 use common::receipt;
 use common::snapshot::{SnapshotHead, StoredSnapshot, seal_part};
-use common::stored::{Receipt, SealedPart, ServerPart, Skipped, decode_strict};
+use common::stored::{Evidence, Receipt, SealedPart, ServerPart, Skipped, decode_strict};
 
 use crate::backup::BackupError;
 use crate::remote::backup::CommitParts;
@@ -32,9 +32,20 @@ pub fn parts(
     CommitParts { session: head.session, agent_part: agent_part.into(), sealed_part: sealed_part.into(), mac }
 }
 
-/// The sealed part; skipped items are listed as far as they fit.
-pub fn sealed_part(settings: String, host: String, skipped: &[SkippedItem]) -> SealedPart {
+/// The sealed part; evidence and skipped items are listed as far as they fit.
+pub fn sealed_part(
+    settings: String,
+    host: String,
+    skipped: &[SkippedItem],
+    evidence: Vec<(String, String)>,
+) -> SealedPart {
     let mut left = SNAPSHOT_SEALED_BYTES_MAX.saturating_sub(settings.len() + host.len()) / 2;
+    let mut told = Vec::new();
+    for (name, value) in evidence {
+        let Some(rest) = left.checked_sub(name.len() + value.len() + 64) else { break };
+        left = rest;
+        told.push(Evidence { name, value });
+    }
     let mut listed = Vec::new();
     for item in skipped {
         let bytes = item.path.len() + item.detail.len() + 64;
@@ -44,7 +55,7 @@ pub fn sealed_part(settings: String, host: String, skipped: &[SkippedItem]) -> S
         listed.push(Skipped { path, reason, detail });
     }
     let skipped_not_listed = (skipped.len() - listed.len()) as u64;
-    SealedPart { version: 1, settings, evidence: Vec::new(), skipped: listed, skipped_not_listed, host }
+    SealedPart { version: 1, settings, evidence: told, skipped: listed, skipped_not_listed, host }
 }
 
 /// What a receipt is checked against.

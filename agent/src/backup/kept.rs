@@ -16,7 +16,6 @@ use crate::backup::increment::{From, Part, Parts, plan_relaying};
 use crate::backup::job::LaidChunk;
 use crate::backup::large::Reading;
 use crate::backup::lay::{Stop, StopRun, Stream};
-use crate::backup::read::read_exact_at;
 use crate::remote::transfer::FrameClass;
 use crate::state::by_id::ById;
 use crate::state::memory::MemoryError;
@@ -174,7 +173,7 @@ impl Reading<'_, '_> {
             let end = range.end.min(window_at + WINDOW_BYTES as u64);
             let cover = usize::try_from(end.div_ceil(page) * page - first).unwrap_or(WINDOW_BYTES);
             let mut bytes = vec![0; cover];
-            let read = read_exact_at(self.large.file, first, &mut bytes)?;
+            let read = self.large.input.read_exact_at(first, &mut bytes)?;
             bytes.truncate(read);
             let Some(known) = window.get(number) else { return Ok(false) };
             let from = usize::try_from((first - window_at) / page).unwrap_or(usize::MAX);

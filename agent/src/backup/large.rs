@@ -5,22 +5,20 @@
 //! Invariant: a page is kept only if its hash is the one that belongs to the remembered content of this file.
 //! Invariant: a content whose hashes are lost is compared as a whole before anything of it is laid.
 
-use std::fs::File;
 use std::ops::Range;
 
 use common::limits::{PAGE_BYTES, PAGED_FILE_BYTES, WAITING_PAGES_BYTES, WINDOW_BYTES};
 use common::tree::entry::FileContent;
-use rustix::fs::Advice;
 
 use crate::backup::BackupError;
 use crate::backup::buffers::Buffer;
 use crate::backup::digest::{ChainingValue, Subtrees, hash_window};
 use crate::backup::increment::{From, Parts, page_bytes, plan_window};
-use crate::backup::job::{LaidChunk, Segment};
+use crate::backup::input::Input;
+use crate::backup::job::LaidChunk;
 use crate::backup::kept::{Kept, lost_ranges};
 use crate::backup::lay::{Stop, StopRun, Stream};
 use crate::backup::progress::Progress;
-use crate::backup::read::{map, read_exact_at};
 use crate::backup::seal::Press;
 use crate::backup::shared::Shared;
 use crate::remote::transfer::FrameClass;
@@ -58,7 +56,7 @@ pub struct Large<'a, 'r> {
     /// What the run shares.
     pub shared: &'a Shared<'r>,
     /// The file.
-    pub file: &'a File,
+    pub input: &'a Input,
     /// Name of its page hashes.
     pub name: &'a str,
     /// What the last tree has in its place.
@@ -72,8 +70,8 @@ impl Large<'_, '_> {
     /// [`Stop`].
     pub fn read(&self, press: &mut Press, buffer: Buffer, (stat, may_relay): (&Stat, bool)) -> Result<ReadEnd, Stop> {
         let shared = self.shared;
-        let _ = rustix::fs::fadvise(self.file, 0, None, Advice::Sequential);
-        let holes = holes(self.file, stat)?;
+        self.input.will_be_read();
+        let holes = self.input.holes(stat)?;
         let key = &shared.keys.memory;
         let known = self.old.and_then(|old| shared.pages.open(self.name, key, (&old.digest, old.size)));
         let lost = self.old.map_or(Ok(Vec::new()), |old| lost_ranges(&shared.known, old)).map_err(StopRun::from)?;
@@ -184,7 +182,7 @@ impl Reading<'_, '_> {
         };
         let from = buffer.len();
         buffer.resize(from + bytes, 0);
-        let read = read_exact_at(self.large.file, at, &mut buffer[from..])?;
+        let read = self.large.input.read_exact_at(at, &mut buffer[from..])?;
         buffer.truncate(from + read);
         Progress::add(&self.large.shared.progress.bytes_read, read as u64);
         if read == 0 {
@@ -193,7 +191,10 @@ impl Reading<'_, '_> {
         self.values.clear();
         let id_key = &self.large.shared.keys.id;
         let value = hash_window(id_key, at, &buffer[from..], &mut self.values);
-        let pages = hashes(&self.values, |page| is_hole_page(self.holes, at, page, read));
+        let (window, is_disk) = (&buffer[from..], self.large.input.is_disk());
+        let is_hole =
+            |page| is_hole_page(self.holes, at, page, read) || is_disk && is_zero(&window[page * PAGE_BYTES..]);
+        let pages = hashes(&self.values, is_hole);
         self.note(WindowPages { value, pages: pages.iter().map(|(hash, _)| *hash).collect() });
         if self.stream.is_none() {
             return Ok(read);
@@ -363,16 +364,10 @@ fn is_hole_page(holes: &[Range<u64>], window_at: u64, page: usize, window_bytes:
     covers(holes, &page_range(window_at, page, window_bytes))
 }
 
-/// The holes of a file.
-fn holes(file: &File, stat: &Stat) -> std::io::Result<Vec<Range<u64>>> {
-    let segments = if stat.may_have_holes() { map(file, stat.size)? } else { Vec::new() };
-    let mut at = 0;
-    let range = |segment: &Segment| {
-        let start = at;
-        at += segment.bytes;
-        segment.is_hole.then_some(start..at)
-    };
-    Ok(segments.iter().filter_map(range).collect())
+/// True if the first page of these bytes is nothing but zeros.
+fn is_zero(bytes: &[u8]) -> bool {
+    let page = &bytes[..bytes.len().min(PAGE_BYTES)];
+    page == &ZEROS[..page.len()]
 }
 
 /// True if one of the sorted `ranges` holds all of `wanted`.

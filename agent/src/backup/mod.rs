@@ -21,6 +21,7 @@ pub mod desk;
 pub mod digest;
 pub mod fetch;
 pub mod increment;
+pub mod input;
 pub mod job;
 mod kept;
 pub mod large;

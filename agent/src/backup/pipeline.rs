@@ -35,6 +35,7 @@ use crate::backup::work::Worker;
 use crate::remote::Remote;
 use crate::remote::backup::OpenSession;
 use crate::remote::transfer::{Answer, FrameClass, Transfer};
+use crate::source::disk::Disks;
 use crate::source::excludes::Acceptance;
 use crate::source::files::select;
 use crate::source::metadata::Owners;
@@ -56,6 +57,8 @@ pub struct Pipeline<'a> {
     pub open: &'a OpenSession,
     /// What is read.
     pub set: &'a FileSet,
+    /// The disk images in it.
+    pub disks: &'a Disks,
     /// Keys of the scope.
     pub keys: &'a ScopeKeys,
     /// What frames are sealed with.
@@ -114,6 +117,7 @@ impl Pipeline<'_> {
             chunk_bytes_max: self.portions.chunk_bytes,
             known: KnownContent::new(memory, missing),
             splitter: Splitter::new(self.keys, ChunkParams::V1).expect("the parameters of version 1 are tested"),
+            disks: self.disks,
             pages: PageFolder::of(self.folder),
             class_without_pages: self.class_without_pages,
             keys: self.keys,
@@ -133,7 +137,8 @@ impl Pipeline<'_> {
         let (assembled, compared) = std::thread::scope(|scope| {
             scope.spawn(|| {
                 let batches = batches;
-                walk(self.set, &selected, &batches, self.progress).unwrap_or_else(|error| shared.fail(error));
+                walk((self.set, &selected), self.disks, &batches, self.progress)
+                    .unwrap_or_else(|error| shared.fail(error));
             });
             let comparison = scope.spawn(|| {
                 let comparer = Comparer::new(shared, plan, owners.clone(), self.started_at_ns);

@@ -34,6 +34,8 @@ use crate::remote::backup::{CommitAnswer, CommitParts, MemoryWorth, OpenSession,
 use crate::remote::retry::{Backoff, retry};
 use crate::remote::transfer::FrameClass;
 use crate::remote::{Remote, RemoteError};
+use crate::source::disk::Disks;
+use crate::source::disk::tools::Tools;
 use crate::source::{FileSet, SkippedItem};
 use crate::state::identity::Identity;
 use crate::state::journal::{self, OpenedSession, RunLock};
@@ -64,6 +66,8 @@ pub struct Request<'a> {
     pub set_version: u64,
     /// Its backup set.
     pub set: FileSet,
+    /// What reads the disk images in it, if it is a source of such.
+    pub disks: Option<Tools>,
     /// The same as TOML, for the snapshot.
     pub settings: String,
     /// Name of this machine, for the snapshot.
@@ -139,7 +143,8 @@ pub fn run(
     let _lock = RunLock::take(&request.folder)?;
     progress.enter(Step::Opening);
     let keys = request.identity.scope_secret.keys();
-    let run = Run { runtime, remote, request, keys: &keys, progress, fresh: &fresh, begun };
+    let disks = request.disks.clone().map_or_else(Disks::none, |tools| Disks::new(tools, &request.folder));
+    let run = Run { runtime, remote, request, disks: &disks, keys: &keys, progress, fresh: &fresh, begun };
     run.make_snapshot()
 }
 
@@ -147,6 +152,7 @@ pub(super) struct Run<'a> {
     pub(super) runtime: &'a Handle,
     pub(super) remote: &'a Remote,
     pub(super) request: &'a Request<'a>,
+    disks: &'a Disks,
     pub(super) keys: &'a ScopeKeys,
     pub(super) progress: &'a Arc<Progress>,
     pub(super) fresh: &'a Fresh,
@@ -375,6 +381,7 @@ impl Run<'_> {
             remote: self.remote,
             open: &session.open,
             set: &self.request.set,
+            disks: self.disks,
             keys: self.keys,
             sealing,
             options: self.request.options,
@@ -417,7 +424,8 @@ impl Run<'_> {
             claimed_plain_bytes: laid.tree.bytes,
             replaces: None,
         };
-        let sealed = sealed_part(self.request.settings.clone(), self.request.host.clone(), &laid.skipped);
+        let sealed =
+            sealed_part(self.request.settings.clone(), self.request.host.clone(), &laid.skipped, self.disks.evidence());
         let mut salt = [0; 16];
         let context = [b"snapshot".as_slice(), &round.to_le_bytes()].concat();
         salt.copy_from_slice(&blake3::keyed_hash(&self.fresh.salt_seed, &context).as_bytes()[..16]);

@@ -17,6 +17,7 @@ use crate::backup::progress::Progress;
 use crate::backup::split::Splitter;
 use crate::backup::upload::Upload;
 use crate::remote::transfer::{FrameClass, Transfer};
+use crate::source::disk::Disks;
 use crate::state::pages::PageFolder;
 
 /// What all threads of a run share.
@@ -35,6 +36,8 @@ pub struct Shared<'r> {
     pub known: KnownContent<'r>,
     /// Where chunks end.
     pub splitter: Splitter,
+    /// The disk images among the files.
+    pub disks: &'r Disks,
     /// Page hashes of large files.
     pub pages: PageFolder,
     /// How a large file that changed is counted if its page hashes are lost.

@@ -5,6 +5,7 @@ use crossbeam_channel::Sender;
 use crate::backup::BackupError;
 use crate::backup::progress::Progress;
 use crate::source::FileSet;
+use crate::source::disk::Disks;
 use crate::source::files::{Listing, Walk};
 use crate::source::metadata::FileKind;
 use crate::source::paths::PathTree;
@@ -19,17 +20,18 @@ pub const BATCHES_MAX: usize = 16;
 /// # Errors
 /// [`BackupError::Walk`] if a selected folder cannot be read; [`BackupError::Cancelled`].
 pub fn walk(
-    set: &FileSet,
-    selected: &PathTree,
+    (set, selected): (&FileSet, &PathTree),
+    disks: &Disks,
     batches: &Sender<Vec<Listing>>,
     progress: &Progress,
 ) -> Result<(), BackupError> {
     let mut walk = Walk::new(set, selected)?;
     let (mut batch, mut items) = (Vec::new(), 0);
-    while let Some(listing) = walk.next()? {
+    while let Some(mut listing) = walk.next()? {
         if progress.is_cancelled() {
             return Err(BackupError::Cancelled);
         }
+        disks.look(&mut listing);
         items += listing.items.len();
         let files = listing.items.iter().filter(|item| item.stat.kind == FileKind::File);
         Progress::add(&progress.items_seen, listing.items.len() as u64);

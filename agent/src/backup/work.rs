@@ -2,7 +2,6 @@
 //!
 //! One [`Worker`] per thread; `desk` says what each does next. It does not build the tree.
 
-use std::fs::File;
 use std::ops::Range;
 
 use common::limits::PAGED_FILE_BYTES;
@@ -13,6 +12,7 @@ use common::tree::xattrs::Xattr;
 use crate::backup::BackupError;
 use crate::backup::buffers::Buffer;
 use crate::backup::desk::{PendingChunk, Task};
+use crate::backup::input::Input;
 use crate::backup::job::{
     Candidate, FileResult, Group, Increment, Job, JobResult, LaidChunk, Place, ReadFile, Segment, extents,
 };
@@ -21,12 +21,12 @@ use crate::backup::lay::{Stop, StopRun, lay_whole, seal};
 use crate::backup::overlay::extents_of_parts;
 use crate::backup::plan::{directory_key, entry_key};
 use crate::backup::progress::Progress;
-use crate::backup::read::{ATTEMPTS_MAX, SmallFile, hash_zeros, map, read_exact_at, read_small};
+use crate::backup::read::{ATTEMPTS_MAX, SmallFile, hash_zeros, read_small};
 use crate::backup::seal::Press;
 use crate::backup::shared::Shared;
 use crate::source::files::join;
 use crate::source::handles::Handles;
-use crate::source::metadata::{FileKind, Stat, xattrs_of_handle};
+use crate::source::metadata::{Stat, xattrs_of_handle};
 use crate::source::{SkipReason, SkippedItem, is_gone};
 use crate::state::pages::PageFolder;
 
@@ -109,6 +109,9 @@ impl<'r> Worker<'r> {
     }
 
     fn small(&mut self, file: &Candidate, buffer: &mut Buffer) -> Result<Draft, Stop> {
+        if self.shared.disks.find(&join(&file.directory, &file.name)).is_some() {
+            return Ok(Draft::Grown);
+        }
         let handle = self.handles.file(&file.directory, &file.name)?;
         Progress::add(&self.shared.progress.files_opened, 1);
         let start = buffer.len();
@@ -212,9 +215,10 @@ impl<'r> Worker<'r> {
         old: Option<Box<FileContent>>,
         buffer: Buffer,
     ) -> Result<(ReadFile, Vec<LaidChunk>), Stop> {
-        let handle = self.handles.file(&file.directory, &file.name)?;
-        Progress::add(&self.shared.progress.files_opened, 1);
-        let mut before = file.stat;
+        let input = self.open(file)?;
+        // An image whose disk cannot be served after all is a file, of another size than the walk said.
+        let size = if input.is_disk() { file.stat.size } else { input.stat()?.size };
+        let mut before = Stat { size, ..file.stat };
         let mut buffer = Some(buffer);
         for attempt in 1..=ATTEMPTS_MAX {
             let own = match buffer.take() {
@@ -222,15 +226,12 @@ impl<'r> Worker<'r> {
                 None => self.another_buffer()?.ok_or(Stop::Quiet)?,
             };
             let is_last = attempt == ATTEMPTS_MAX;
-            let read = self.read_large(&handle, (file, &before), old.as_deref(), (own, is_last))?;
-            let after = Stat::at(&handle, c"")?;
-            if after.kind != FileKind::File {
-                return Err(std::io::Error::from(std::io::ErrorKind::NotFound).into());
-            }
+            let read = self.read_large(&input, (file, &before), old.as_deref(), (own, is_last))?;
+            let after = input.stat()?;
             let is_steady = read.as_ref().is_some_and(|read| after.is_same_as(&before) && read.size == after.size);
             match read.filter(|_| is_steady || is_last) {
                 Some(read) => {
-                    let xattrs = xattrs_of_handle(&handle)?;
+                    let xattrs = input.xattrs()?;
                     let stat = Stat { size: read.size, ..after };
                     let place = match read.place {
                         Place::Increment(increment) => Place::Increment(Box::new(Increment { old, ..*increment })),
@@ -246,20 +247,32 @@ impl<'r> Worker<'r> {
         Err(std::io::Error::from(std::io::ErrorKind::WouldBlock).into())
     }
 
+    fn open(&mut self, file: &Candidate) -> Result<Input, Stop> {
+        let handle = self.handles.file(&file.directory, &file.name)?;
+        Progress::add(&self.shared.progress.files_opened, 1);
+        let path = join(&file.directory, &file.name);
+        if let Some(image) = self.shared.disks.find(&path)
+            && let Some(export) = self.shared.disks.open(&path, (&handle, &image))?
+        {
+            return Ok(Input::disk(handle, export, &image)?);
+        }
+        Ok(Input::file(handle))
+    }
+
     /// One attempt; `None` if it has to be made again.
     fn read_large(
         &mut self,
-        handle: &File,
+        input: &Input,
         (file, stat): (&Candidate, &Stat),
         old: Option<&FileContent>,
         (buffer, is_last): (Buffer, bool),
     ) -> Result<Option<Streamed>, Stop> {
         if stat.size <= PAGED_FILE_BYTES {
-            return self.short(handle, stat, buffer).map(Some);
+            return self.short(input, stat, buffer).map(Some);
         }
         let key = entry_key(&[&directory_key(&file.directory)[..], &file.name].concat());
         let name = PageFolder::name(&key, &self.shared.keys.memory);
-        let large = Large { shared: self.shared, file: handle, name: &name, old };
+        let large = Large { shared: self.shared, input, name: &name, old };
         // The last attempt does nothing that could make it fail.
         match large.read(&mut self.press, buffer, (stat, !is_last))? {
             ReadEnd::Read(read) => {
@@ -270,16 +283,16 @@ impl<'r> Worker<'r> {
             ReadEnd::Changing => Ok(None),
             ReadEnd::Small if is_last => {
                 let buffer = self.another_buffer()?.ok_or(Stop::Quiet)?;
-                self.short(handle, &Stat { size: stat.size.min(PAGED_FILE_BYTES), ..*stat }, buffer).map(Some)
+                self.short(input, &Stat { size: stat.size.min(PAGED_FILE_BYTES), ..*stat }, buffer).map(Some)
             }
             ReadEnd::Small => Ok(None),
         }
     }
 
     /// Reads a file of at most [`PAGED_FILE_BYTES`] from its start to the size that it had.
-    fn short(&mut self, file: &File, stat: &Stat, mut buffer: Buffer) -> Result<Streamed, Stop> {
+    fn short(&mut self, input: &Input, stat: &Stat, mut buffer: Buffer) -> Result<Streamed, Stop> {
         let dense = vec![Segment { bytes: stat.size, is_hole: false }];
-        let wanted = if stat.may_have_holes() { map(file, stat.size)? } else { dense };
+        let wanted = if stat.may_have_holes() { input.segments(stat.size)? } else { dense };
         let mut hasher = self.shared.keys.id.content_hasher();
         let (mut size, mut segments) = (0, Vec::new());
         for segment in wanted {
@@ -289,7 +302,7 @@ impl<'r> Worker<'r> {
             } else {
                 let from = buffer.len();
                 buffer.bytes().resize(from + usize::try_from(bytes).unwrap_or(0), 0);
-                let read = read_exact_at(file, size, &mut buffer.bytes()[from..])?;
+                let read = input.read_exact_at(size, &mut buffer.bytes()[from..])?;
                 buffer.bytes().truncate(from + read);
                 hasher.update(&buffer[from..]);
                 Progress::add(&self.shared.progress.bytes_read, read as u64);

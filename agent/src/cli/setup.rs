@@ -11,7 +11,6 @@
 
 use common::keyring::Keyring;
 use common::keyring::holder::ReadingKeys;
-use common::source_kind::SourceKind;
 use common::text::{Arg, Texts};
 use serde::Serialize;
 
@@ -21,7 +20,7 @@ use super::failure::{CliError, Exit};
 use super::key::NewSecrets;
 use super::login::{check_location, keyring, opened, person, pinned};
 use super::output::note;
-use super::sources::next_set;
+use super::sources::{is_on, next_set};
 use crate::remote::account::{AgentInfo, EnrollRequest, Enrolled};
 use crate::remote::signers::certified;
 use crate::remote::{Address, Remote, Token};
@@ -169,8 +168,7 @@ fn chosen_set(
         (Some(name), _) => name.clone(),
         (None, true) => return Ok(None),
         (None, false) => {
-            let mut names =
-                list.contracted.iter().filter(|source| source.kind == SourceKind::Files).map(|s| s.name.clone());
+            let mut names = list.contracted.iter().filter(|source| is_on(source.kind)).map(|s| s.name.clone());
             match (names.next(), names.next()) {
                 (None, _) => return Ok(None),
                 (Some(only), None) => only,

@@ -16,6 +16,7 @@ use proto::code::{ErrorCode, Failure};
 use super::context::Context;
 use super::failure::{CliError, Exit};
 use super::login::keyring;
+use super::sources::is_on;
 use crate::backup::BackupError;
 use crate::backup::progress::Progress;
 use crate::backup::run::{Fresh, Outcome, Request, run as run_backup};
@@ -24,6 +25,7 @@ use crate::remote::Remote;
 use crate::remote::sets::BackupSet;
 use crate::schedule::{Planner, Spread};
 use crate::service::ending::{Ending, note, schedule_of};
+use crate::source::disk::tools::Tools;
 use crate::state::identity::Identity;
 use crate::state::journal::LockError;
 use crate::state::runs::RunResult;
@@ -119,7 +121,7 @@ impl<'a> Bench<'a> {
 
     fn attempt(&self, set: &BackupSet, started_at: Timestamp, progress: &Arc<Progress>) -> Result<Outcome, Attempt> {
         let Self { context, identity, remote, .. } = self;
-        if set.kind != SourceKind::Files {
+        if !is_on(set.kind) {
             return Err(Attempt::Set(CliError::new(Exit::Failed, "cli-kind-off").with("source", &set.name)));
         }
         let unreadable = |error: toml::ser::Error| {
@@ -131,6 +133,7 @@ impl<'a> Bench<'a> {
             source: set.source,
             set_version: set.version,
             set: set.files.clone(),
+            disks: (set.kind == SourceKind::VirtualDisk).then(Tools::default),
             settings: toml::to_string(&set.files).map_err(unreadable)?,
             host: context.host.clone(),
             started_at_ns: i64::try_from(started_at.as_nanosecond()).unwrap_or(i64::MAX),

@@ -61,6 +61,7 @@ impl Enrolled {
             source,
             set_version: 1,
             set: FileSet { paths: vec![tree.to_owned()], ..FileSet::default() },
+            disks: None,
             settings: String::new(),
             host: "test".into(),
             started_at_ns: self.environment.clock.now_ns() + 3_600_000_000_000,

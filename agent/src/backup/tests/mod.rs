@@ -1,6 +1,7 @@
 //! Whole runs against a server in memory, judged by the work that was done and by reading the stored tree back.
 #![allow(clippy::disallowed_methods)]
 
+mod disks;
 mod double;
 mod large;
 
@@ -29,6 +30,7 @@ use crate::backup::run::{Completeness, Fresh, Outcome, Request, run};
 use crate::backup::seal::SealOptions;
 use crate::remote::{Address, Remote, Token};
 use crate::source::FileSet;
+use crate::source::disk::tools::Tools;
 use crate::state::identity::{Identity, Signer};
 use double::{Double, State};
 
@@ -43,6 +45,7 @@ struct Scene {
     state: Arc<Mutex<State>>,
     sessions: BTreeMap<SessionId, SessionKey>,
     set: FileSet,
+    disks: Option<Tools>,
     runs: u8,
     /// Far enough in the future that no file looks freshly changed.
     now_ns: i64,
@@ -73,7 +76,7 @@ impl Scene {
         let set = FileSet { paths: vec![tree], exclude_caches: true, ..FileSet::default() };
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
         let now_ns = i64::try_from(now).unwrap() + 3_600_000_000_000;
-        Self { folder, runtime, remote, identity, state, sessions: BTreeMap::new(), set, runs: 0, now_ns }
+        Self { folder, runtime, remote, identity, state, sessions: BTreeMap::new(), set, disks: None, runs: 0, now_ns }
     }
 
     fn tree(&self) -> PathBuf {
@@ -97,6 +100,7 @@ impl Scene {
             source: SourceId::new([5; 16]),
             set_version: 1,
             set: self.set.clone(),
+            disks: self.disks.clone(),
             settings: "paths = []".into(),
             host: "host".into(),
             started_at_ns: self.now_ns,
