@@ -12,18 +12,20 @@ use common::text::{Arg, Texts, name};
 use serde::Serialize;
 
 use super::access::{Access, threads};
-use super::args::reading::{OverwriteArg, RestoreArgs};
+use super::args::reading::{DiskFormatArg, OverwriteArg, RestoreArgs};
 use super::browse::key_of;
 use super::context::Context;
 use super::failure::{CliError, Exit};
 use super::meter::{Meter, Reading};
 use super::output::note;
 use crate::browse::history::Point;
+use crate::restore::disk::DiskOutput;
 use crate::restore::fetch::FetchError;
 use crate::restore::meta::Accounts;
 use crate::restore::outcome::{Gravity, ItemProblem, Outcome, Problem, Progress};
 use crate::restore::select::{Overwrite, Selection};
 use crate::restore::{RestoreError, RestoreOptions, restore};
+use crate::source::disk::tools::Tools;
 
 /// The end of a restore.
 #[derive(Serialize)]
@@ -115,6 +117,10 @@ fn options(args: &RestoreArgs) -> Result<RestoreOptions, CliError> {
         dry_run: args.dry_run,
         devices: args.devices,
         privileges: args.privileges,
+        disks: match args.disk_format {
+            DiskFormatArg::Original => DiskOutput::Original(Tools::default()),
+            DiskFormatArg::Raw => DiskOutput::Raw,
+        },
         accounts: if args.numeric_owner { Accounts::default() } else { Accounts::of_this_system() },
         threads: threads(),
     })
@@ -236,6 +242,7 @@ mod tests {
             Problem::Privilege,
             Problem::Owner,
             Problem::Attribute,
+            Problem::DiskFormat,
             Problem::DigestNotChecked,
             Problem::System { step: "write", said: "No space left on device".into() },
         ];

@@ -2,7 +2,7 @@
 //!
 //! The files in order are the way of the bytes: `select` says what is wanted, `plan` walks the tree (`nodes`) and cuts the
 //! content into windows (`window`), `fetch` brings the chunks and `unlock` opens them, `write` puts files (`folders`, `target`),
-//! `late` makes links and finishes directories, `meta` puts metadata back, `outcome` tells what came of it. `verify` reads without
+//! `disk` makes disk images again, `late` makes links and finishes directories, `meta` puts metadata back, `outcome` tells what came of it. `verify` reads without
 //! writing, `dump` writes one file to a stream.
 //!
 //! A snapshot is hostile until proven otherwise: whoever wrote it may own nothing but one scope. So everything goes through
@@ -11,6 +11,7 @@
 //! Invariant: P2 — a restore gives the exact bytes or a named error.
 //! Invariant: nothing outside the target is written, made, removed, or given other metadata.
 
+pub mod disk;
 pub mod dump;
 pub mod fetch;
 mod flush;
@@ -38,6 +39,7 @@ use common::id::ChunkId;
 use common::tree::path::EntryKey;
 use parking_lot::Mutex;
 
+use disk::DiskOutput;
 use fetch::{FetchError, Fetcher, FrameSource};
 use flush::{FlushCounter, flush_when_due};
 use folders::Handles;
@@ -65,6 +67,8 @@ pub struct RestoreOptions {
     pub devices: bool,
     /// Gives back set-user-id, set-group-id and capabilities.
     pub privileges: bool,
+    /// In which format disk images come back.
+    pub disks: DiskOutput,
     /// Who is who on this system; empty to go by number.
     pub accounts: Accounts,
     /// Threads that open frames and write files.
@@ -122,6 +126,7 @@ pub fn restore(
     let writer = FileWriter {
         target: &target,
         rules: &rules,
+        disks: &options.disks,
         id_key: &snapshot.unlock.keys().id,
         run: &snapshot.root.short(),
         tally: &tally,

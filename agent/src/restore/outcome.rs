@@ -70,11 +70,13 @@ pub enum Problem {
     Owner,
     /// Some extended attribute could not be set.
     Attribute,
+    /// A disk image whose format cannot be made here.
+    DiskFormat,
     /// Its digest was not checked, only its chunks: the holes are larger than can be hashed.
     DigestNotChecked,
     /// The system refused a step.
     System {
-        /// Which step: `create`, `write`, `rename`, `link`, `metadata`, `read`.
+        /// Which step: `create`, `write`, `rename`, `link`, `metadata`, `read`, `convert`.
         step: &'static str,
         /// What it said.
         said: String,
@@ -87,9 +89,13 @@ impl Problem {
         match self {
             Self::Socket | Self::Owner | Self::Attribute | Self::DigestNotChecked => Gravity::Notice,
             Self::Exists | Self::Device | Self::Privilege => Gravity::Skipped,
-            Self::Content(_) | Self::Digest | Self::Node | Self::InTheWay | Self::Tree | Self::System { .. } => {
-                Gravity::Failed
-            }
+            Self::Content(_)
+            | Self::Digest
+            | Self::Node
+            | Self::InTheWay
+            | Self::Tree
+            | Self::DiskFormat
+            | Self::System { .. } => Gravity::Failed,
         }
     }
 
@@ -109,6 +115,7 @@ impl Problem {
             Self::Privilege => "privilege_not_asked",
             Self::Owner => "owner_not_set",
             Self::Attribute => "attribute_not_set",
+            Self::DiskFormat => "disk_format",
             Self::DigestNotChecked => "digest_not_checked",
             Self::System { .. } => "io_error",
         }

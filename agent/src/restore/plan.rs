@@ -5,7 +5,7 @@
 //!
 //! Invariant: a damaged node costs what it lists, not the rest of the tree.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use common::tree::layers::ExtentReader;
 use common::tree::path::{EntryKey, KeyRange};
 use common::tree::xattrs::{Xattr, Xattrs, decode_xattrs};
 
+use super::disk::{Making, RAW_ENDING};
 use super::fetch::{FetchError, Fetcher, Submit};
 use super::folders::{Folder, Handles};
 use super::late::{Late, LateKind};
@@ -35,6 +36,8 @@ use super::walk::{Met, walk};
 use super::window::{Window, WindowBuilder};
 use super::write::{FileJob, FileWriter, Place};
 use super::{RestoreError, RestoreOptions};
+use crate::source::disk::label::Label;
+use crate::source::disk::tools::Tools;
 
 /// The state of the walk.
 pub(super) struct Planner<'a> {
@@ -52,6 +55,8 @@ pub(super) struct Planner<'a> {
     window: WindowBuilder,
     window_files_max: usize,
     numbers: u64,
+    /// Whether images can be made here, once one has to be.
+    has_tools: OnceCell<bool>,
     /// Directories in the order in which they were met: parents first.
     pub(super) made: Vec<Arc<Folder>>,
     /// Links and nodes, for when all files stand.
@@ -110,6 +115,7 @@ impl<'a> Planner<'a> {
             window: WindowBuilder::default(),
             window_files_max: RESTORE_FIRST_WINDOW_FILES,
             numbers: 0,
+            has_tools: OnceCell::new(),
             made: Vec::new(),
             late: Vec::new(),
         }
@@ -303,9 +309,15 @@ impl<'a> Planner<'a> {
         folder: Arc<Folder>,
         key: &EntryKey,
         file: &FileContent,
-        meta: Meta,
+        mut meta: Meta,
     ) -> Result<(), Refusal> {
-        let mut job = FileJob::new(self.next_number(), folder, key.name(), (file.size, file.digest), meta);
+        let disk = self.making(&mut meta)?;
+        let name = match disk {
+            Some(Making::Raw) => &[key.name(), RAW_ENDING].concat()[..],
+            _ => key.name(),
+        };
+        let mut job = FileJob::new(self.next_number(), folder, name, (file.size, file.digest), meta);
+        job.disk = disk;
         if !job.folder.is_fresh() && !self.nothing_stands {
             match self.decide(&job)? {
                 Some(Decision::Write { replace }) => job.replace = replace,
@@ -323,6 +335,12 @@ impl<'a> Planner<'a> {
             return Ok(());
         }
         self.plan_content(&Arc::new(job), file)
+    }
+
+    /// What becomes of a file, if it is the disk of an image.
+    fn making(&self, meta: &mut Meta) -> Result<Option<Making>, Problem> {
+        let has_tools = |tools: &Tools| *self.has_tools.get_or_init(|| tools.version().is_ok());
+        self.options.disks.plan(Label::take(&mut meta.xattrs).map_err(|_| ()), has_tools)
     }
 
     fn plan_content(&mut self, job: &Arc<FileJob>, file: &FileContent) -> Result<(), Refusal> {

@@ -239,17 +239,57 @@ impl Directory {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`], or as the kernel says.
     pub fn rename(&self, from: &[u8], to: &[u8], replace: bool) -> io::Result<()> {
+        self.rename_into(from, self, to, replace)
+    }
+
+    /// Gives a file of this directory its final name in `folder`, as [`Self::rename`] does.
+    ///
+    /// # Errors
+    /// As those of [`Self::rename`].
+    pub fn rename_into(&self, from: &[u8], folder: &Self, to: &[u8], replace: bool) -> io::Result<()> {
         check_name(from)?;
         check_name(to)?;
         let flags = if replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
-        match rustix::fs::renameat_with(&self.fd, from, &self.fd, to, flags) {
+        match rustix::fs::renameat_with(&self.fd, from, &folder.fd, to, flags) {
             // A file system that can't do it in one step (NFS, some FUSE): look first.
-            Err(Errno::INVAL | Errno::NOSYS) if !replace => match self.standing(to)? {
+            Err(Errno::INVAL | Errno::NOSYS) if !replace => match folder.standing(to)? {
                 Some(_) => Err(Errno::EXIST.into()),
-                None => Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?),
+                None => Ok(rustix::fs::renameat(&self.fd, from, &folder.fd, to)?),
             },
             answer => Ok(answer?),
         }
+    }
+
+    /// Makes a directory for temporary files, which only its owner enters.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`], or as the kernel says.
+    pub fn make_private(&self, name: &[u8]) -> io::Result<()> {
+        check_name(name)?;
+        Ok(rustix::fs::mkdirat(&self.fd, name, Mode::RWXU)?)
+    }
+
+    /// Opens such a directory.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn private(&self, name: &[u8]) -> io::Result<Self> {
+        check_name(name)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        Self::of(rustix::fs::openat(&self.fd, name, flags, Mode::empty())?)
+    }
+
+    /// Removes such a directory with the files in it; absent already is fine.
+    ///
+    /// # Errors
+    /// As the kernel says; if there is a directory in it.
+    pub fn remove_folder(&self, name: &[u8]) -> io::Result<()> {
+        let inside = match self.private(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            inside => inside?,
+        };
+        inside.remove_prefixed(b"")?;
+        Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Removes a name that is not a directory; absent already is fine.
@@ -264,7 +304,8 @@ impl Directory {
         }
     }
 
-    /// Removes names that start with `prefix` and are no directories: what a restore that was cut left.
+    /// Removes names that start with `prefix`: what a restore that was cut left. Directories go with the files in them, if there is a
+    /// prefix.
     ///
     /// # Errors
     /// If the directory cannot be listed, or a name cannot be removed.
@@ -272,8 +313,14 @@ impl Directory {
         for entry in rustix::fs::Dir::read_from(&self.fd)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            if name.starts_with(prefix) && self.standing(name)?.is_some_and(|found| found.kind != FileType::Directory) {
-                self.remove(name)?;
+            if name == b"." || name == b".." || !name.starts_with(prefix) {
+                continue;
+            }
+            match self.standing(name)? {
+                Some(found) if found.kind != FileType::Directory => self.remove(name)?,
+                // A folder of temporary files: nobody else has such a name.
+                Some(_) if !prefix.is_empty() => self.remove_folder(name)?,
+                _ => {}
             }
         }
         Ok(())

@@ -18,6 +18,7 @@ use common::keys::IdKey;
 use common::limits::{HOLE_HASHED_BYTES_MAX, RESTORE_OPEN_FILES, WINDOW_BYTES};
 use parking_lot::Mutex;
 
+use super::disk::{DiskOutput, Making};
 use super::folders::{Folder, Handles};
 use super::meta::{Created, Meta, MetaRules};
 use super::outcome::{Problem, Progress, Tally};
@@ -38,6 +39,8 @@ pub struct FileJob {
     pub digest: [u8; 32],
     /// Its metadata.
     pub meta: Meta,
+    /// What it is made into, if it is the disk of an image.
+    pub disk: Option<Making>,
     /// What stands under its name is replaced.
     pub replace: bool,
     number: u64,
@@ -68,7 +71,19 @@ impl FileJob {
         let (size, digest) = content;
         let (failure, partial) = (OnceLock::new(), Mutex::new(None));
         let left_bytes = AtomicU64::new(size);
-        Self { folder, name: name.into(), size, digest, meta, replace: false, number, left_bytes, failure, partial }
+        Self {
+            folder,
+            name: name.into(),
+            size,
+            digest,
+            meta,
+            disk: None,
+            replace: false,
+            number,
+            left_bytes,
+            failure,
+            partial,
+        }
     }
 
     fn path(&self) -> Vec<u8> {
@@ -96,6 +111,8 @@ pub struct FileWriter<'a> {
     pub target: &'a Target,
     /// How metadata comes back.
     pub rules: &'a MetaRules,
+    /// In which format disk images come back.
+    pub disks: &'a DiskOutput,
     /// Keys the content digest.
     pub id_key: &'a IdKey,
     /// Marks this restore's temporary names.
@@ -272,7 +289,7 @@ impl FileWriter<'_> {
         Ok(problems)
     }
 
-    /// Metadata, then the name.
+    /// Metadata, then the name; of an image, its format first.
     fn finish(
         &self,
         folder: &Directory,
@@ -280,6 +297,9 @@ impl FileWriter<'_> {
         job: &FileJob,
         (file, created): (&File, Created),
     ) -> Result<Vec<Problem>, Problem> {
+        if let Some(Making::Image(label)) = &job.disk {
+            return self.finish_image(folder, temporary, job, (file, label));
+        }
         let applied = self.rules.apply(file.as_fd(), &job.meta, created);
         let problems = applied.map_err(|error| self.refused("metadata", &error))?;
         folder.rename(temporary, &job.name, job.replace).map_err(|error| match error.kind() {

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use agent::restore::disk::DiskOutput;
 use agent::restore::meta::Accounts;
 use agent::restore::outcome::{Outcome, Problem, Progress};
 use agent::restore::select::{Overwrite, Selection};
@@ -31,6 +32,7 @@ pub fn options() -> RestoreOptions {
         strip: None,
         overwrite: Overwrite::Never,
         dry_run: false,
+        disks: DiskOutput::Raw,
         devices: false,
         privileges: false,
         accounts: Accounts::default(),

@@ -115,12 +115,21 @@ pub struct RestoreArgs {
     pub exclude: Vec<String>,
     #[arg(long)]
     pub dry_run: bool,
+    #[arg(long, value_name = "original|raw", default_value = "original", hide_default_value = true)]
+    pub disk_format: DiskFormatArg,
     #[arg(long)]
     pub devices: bool,
     #[arg(long)]
     pub privileges: bool,
     #[arg(long)]
     pub numeric_owner: bool,
+}
+
+/// In which format disk images come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiskFormatArg {
+    Original,
+    Raw,
 }
 
 /// What happens to a file that stands in the way.
