@@ -249,6 +249,7 @@ mod tests {
             SkipReason::IoError,
             SkipReason::PathTooLong,
             SkipReason::Unsupported,
+            SkipReason::InUse,
             SkipReason::Deferred,
         ];
         let lines: Vec<String> = [Texts::FRENCH.plain(), Texts::ENGLISH]

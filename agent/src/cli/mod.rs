@@ -15,6 +15,7 @@ mod accesses;
 mod args;
 mod backup;
 mod browse;
+mod check;
 mod completions;
 mod context;
 mod dates;

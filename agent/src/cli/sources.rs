@@ -8,6 +8,7 @@ use common::text::Arg;
 use serde::Serialize;
 
 use super::args::{SetArgs, SourcesCommand, SourcesSetArgs};
+use super::check;
 use super::context::Context;
 use super::failure::{CliError, Exit};
 use super::login::person;
@@ -32,44 +33,56 @@ impl Level {
     /// Of this version.
     const fn of(kind: SourceKind) -> Self {
         match kind {
-            SourceKind::Files => Self::On,
+            SourceKind::Files | SourceKind::VirtualDisk => Self::On,
             _ => Self::Off,
         }
     }
 
-    const fn key(self) -> &'static str {
-        match self {
-            Self::On => "sources-level-on",
-            Self::Off => "sources-level-off",
+    /// Text for a kind of this level.
+    const fn key(self, kind: SourceKind) -> &'static str {
+        match (self, kind) {
+            (Self::On, SourceKind::VirtualDisk) => "sources-level-on-virtual-disk",
+            (Self::On, _) => "sources-level-on",
+            (Self::Off, _) => "sources-level-off",
         }
     }
 }
 
+/// True if this version backs up sources of this kind.
+pub fn is_on(kind: SourceKind) -> bool {
+    Level::of(kind) == Level::On
+}
+
 #[derive(Serialize)]
 struct KindDocument {
+    #[serde(skip)]
+    level_key: &'static str,
     kind: &'static str,
     name: String,
     level: Level,
 }
 
-/// Runs `sources list` or `sources set`.
+/// Runs `sources list`, `check` or `set`.
 pub fn run(command: &SourcesCommand, context: &Context) -> Result<Exit, CliError> {
     match command {
         SourcesCommand::List => list(context),
+        SourcesCommand::Check(args) => check::run(args, context),
         SourcesCommand::Set(args) => set(args, context),
     }
 }
 
 fn list(context: &Context) -> Result<Exit, CliError> {
     let texts = context.output.texts;
-    let document =
-        |kind: SourceKind| KindDocument { kind: kind.name(), name: texts.say(&text_key(kind)), level: Level::of(kind) };
+    let document = |kind: SourceKind| {
+        let level = Level::of(kind);
+        KindDocument { level_key: level.key(kind), kind: kind.name(), name: texts.say(&text_key(kind)), level }
+    };
     let kinds = SourceKind::ALL.map(document);
     let table = || {
         let headings = ["sources-heading-kind", "sources-heading-name", "sources-heading-level"];
         let mut table = Table::new(headings.iter().map(|key| texts.say(key)).collect(), &[]);
         for kind in &kinds {
-            table.row(vec![kind.kind.to_owned(), kind.name.clone(), texts.say(kind.level.key())]);
+            table.row(vec![kind.kind.to_owned(), kind.name.clone(), texts.say(kind.level_key)]);
         }
         table.text()
     };
@@ -112,7 +125,7 @@ pub fn next_set(list: &SetList, name: &str, agent: &common::id::AgentId) -> Resu
         let known: Vec<&str> = list.contracted.iter().map(|source| source.name.as_str()).collect();
         CliError::new(Exit::Usage, "cli-source-unknown").with("source", name).with("known", known.join(", "))
     })?;
-    if contracted.kind != SourceKind::Files {
+    if !is_on(contracted.kind) {
         return Err(CliError::new(Exit::Failed, "cli-kind-off").with("source", name));
     }
     let current = list.sets.iter().find(|set| set.source == contracted.source);

@@ -196,7 +196,14 @@ pub struct SetArgs {
 #[derive(Subcommand)]
 pub enum SourcesCommand {
     List,
+    Check(SourcesCheckArgs),
     Set(Box<SourcesSetArgs>),
+}
+
+/// Which source to look at.
+#[derive(Args)]
+pub struct SourcesCheckArgs {
+    pub source: Option<String>,
 }
 
 /// A new version of a backup set.
