@@ -9,6 +9,7 @@ mod command_line;
 mod crafted;
 mod daily;
 mod damage;
+mod disks;
 mod hostile;
 mod identical;
 mod killed;

@@ -45,6 +45,7 @@ pub struct World {
     server_folder: PathBuf,
     machine: Machine,
     scratch: TempDir,
+    kind: &'static str,
 }
 
 impl World {
@@ -52,15 +53,22 @@ impl World {
     pub fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let server = scratch.path().join("server");
-        Self::make(scratch, server)
+        Self::make(scratch, server, "files")
+    }
+
+    /// The same with sources of this kind.
+    pub fn of_kind(kind: &'static str) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let server = scratch.path().join("server");
+        Self::make(scratch, server, kind)
     }
 
     /// The same with the server's folder elsewhere.
     pub fn with_server_in(folder: &Path) -> Self {
-        Self::make(tempfile::tempdir().unwrap(), folder.to_owned())
+        Self::make(tempfile::tempdir().unwrap(), folder.to_owned(), "files")
     }
 
-    fn make(scratch: TempDir, server_folder: PathBuf) -> Self {
+    fn make(scratch: TempDir, server_folder: PathBuf, kind: &'static str) -> Self {
         let secrets = scratch.path().join("secrets");
         std::fs::create_dir(&secrets).unwrap();
         for (name, secret) in [("operator", OPERATOR_PASSWORD), ("person", PERSON_PASSWORD), ("passphrase", PASSPHRASE)]
@@ -84,7 +92,7 @@ impl World {
             url: format!("https://127.0.0.1:{port}"),
             fingerprint: text(&made, "fingerprint"),
         };
-        let mut world = Self { scratch, server: None, server_folder, machine };
+        let mut world = Self { scratch, server: None, server_folder, machine, kind };
         world.start_server();
         world.order();
         world.enroll(&world.machine);
@@ -174,7 +182,7 @@ impl World {
         login.args(["--server", &self.machine.url, "--fingerprint", &self.machine.fingerprint]);
         login.arg("--password-file").arg(password).arg("--new-password-file").arg(new_password);
         Ended::of(&mut login).expect(&[0]);
-        let sources = SOURCES.map(|name| format!("--source=files:{name}"));
+        let sources = SOURCES.map(|name| format!("--source={}:{name}", self.kind));
         for command in [
             &["customer", "create", "C1", "Société d'essai"][..],
             &[
@@ -233,6 +241,11 @@ impl Machine {
         self.start_backup().wait()
     }
 
+    /// One run on a machine where no program is found by its name.
+    pub fn backup_without_tools(&self) -> Ended {
+        Ended::of(self.agent(&["backup"]).env("PATH", "/absent"))
+    }
+
     /// Starts a run.
     pub fn start_backup(&self) -> Running {
         Running::start(&mut self.agent(&["backup"]))
@@ -241,8 +254,13 @@ impl Machine {
     /// Restores the source as a snapshot has it, with everything that needs a flag, to a new folder; read it at
     /// [`Self::restored`].
     pub fn restore(&self, snapshot: &str, target: &Path) -> Ended {
-        let mut command = self.agent(&["restore", "--devices", "--privileges", "--source", self.source_name]);
-        command.args(["--at", snapshot, "--identifier", PERSON]);
+        self.restore_with(&["--devices", "--privileges"], snapshot, target)
+    }
+
+    /// The same with options of the proof's choice.
+    pub fn restore_with(&self, options: &[&str], snapshot: &str, target: &Path) -> Ended {
+        let mut command = self.agent(&["restore", "--source", self.source_name]);
+        command.args(options).args(["--at", snapshot, "--identifier", PERSON]);
         let (default, own) = (self.secrets.join("person-default"), self.secrets.join("person"));
         if default.exists() {
             command.arg("--password-file").arg(&default).arg("--new-password-file").arg(own);
