@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use common::bandwidth::Bandwidth;
 use common::limits::CONFIG_BYTES_MAX;
 use common::text::Lang;
 use toml::{Table, Value};
@@ -19,7 +20,7 @@ pub const DEFAULT_STATE: &str = "/var/lib/dobaas";
 /// Country that the data may lie in if nobody says otherwise.
 pub const DEFAULT_LOCATION: &str = "FR";
 
-const KEYS: [&str; 5] = ["server", "location", "state", "lang", "log"];
+const KEYS: [&str; 6] = ["server", "location", "state", "lang", "log", "bandwidth"];
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// The settings; `None` where nothing was said.
@@ -35,6 +36,8 @@ pub struct Config {
     pub lang: Option<Lang>,
     /// Level of the log.
     pub log: Option<String>,
+    /// How fast backups may be sent, by day and hour.
+    pub bandwidth: Option<Bandwidth>,
 }
 
 /// Why settings are refused.
@@ -118,6 +121,11 @@ impl Config {
             "state" if text.starts_with('/') => self.state = Some(text.into()),
             "state" => return Err("an absolute path"),
             "lang" => self.lang = Some(Lang::named(&text).ok_or("fr or en")?),
+            "bandwidth" => {
+                let rates =
+                    Bandwidth::parse(&text).map_err(|_| "rates like \"mon-fri 08:00-19:00 5 Mbit/s; 50 Mbit/s\"")?;
+                self.bandwidth = Some(rates);
+            }
             _ if LEVELS.contains(&text.as_str()) => self.log = Some(text),
             _ => return Err("one of error, warn, info, debug, trace"),
         }
@@ -202,8 +210,15 @@ mod tests {
 
     #[test]
     fn wrong_values_and_wrong_syntax_are_refused() {
-        for text in ["lang = 'de'", "server = 'http://x'", "location = 'France'", "state = 'x'", "log = 3", "log = 'x'"]
-        {
+        for text in [
+            "lang = 'de'",
+            "server = 'http://x'",
+            "location = 'France'",
+            "bandwidth = '5'",
+            "state = 'x'",
+            "log = 3",
+            "log = 'x'",
+        ] {
             assert!(matches!(merged(text), Err(ConfigError::Value { .. })), "{text}");
         }
         assert!(matches!(merged("lang = "), Err(ConfigError::Syntax { .. })));

@@ -2,6 +2,7 @@
 //!
 //! No file, no network, no clock, no thread: values in, values out, so that it can one day run in a browser.
 
+pub mod bandwidth;
 pub mod envelope;
 pub mod frame;
 pub mod id;

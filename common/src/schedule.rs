@@ -29,7 +29,7 @@ pub const DEFAULT_ZONE: &str = "Europe/Paris";
 const LOOK_DAYS: i64 = 9;
 const DAYS: [(&str, &str); 7] =
     [("mon", "lun"), ("tue", "mar"), ("wed", "mer"), ("thu", "jeu"), ("fri", "ven"), ("sat", "sam"), ("sun", "dim")];
-const EVERYDAY: u8 = 0b111_1111;
+pub(crate) const EVERYDAY: u8 = 0b111_1111;
 
 /// A schedule that names at least one moment a week.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +174,7 @@ fn every(days: u8, text: &str) -> Result<Entry, InvalidSchedule> {
     Ok(Entry { days, times, every_h: Some(hours) })
 }
 
-fn weekdays(text: &str) -> Result<u8, InvalidSchedule> {
+pub(crate) fn weekdays(text: &str) -> Result<u8, InvalidSchedule> {
     let meaningless = || InvalidSchedule::Part(text.to_owned());
     let mut days = 0;
     for part in text.split(',') {
@@ -196,7 +196,7 @@ fn clock_times(text: &str) -> Result<BTreeSet<Time>, InvalidSchedule> {
     text.split(',').map(clock_time).collect()
 }
 
-fn clock_time(text: &str) -> Result<Time, InvalidSchedule> {
+pub(crate) fn clock_time(text: &str) -> Result<Time, InvalidSchedule> {
     let two =
         |part: &str| (part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse().ok());
     text.split_once(':')

@@ -14,6 +14,7 @@ use super::output::Output;
 use super::secret::Prompt;
 use super::stop::Stop;
 use crate::config::{Config, DEFAULT_LOCATION};
+use crate::remote::pace::Pace;
 use crate::remote::retry::{Backoff, retry};
 use crate::remote::{Address, Remote, RemoteError, Token};
 use crate::state::identity::Identity;
@@ -87,6 +88,14 @@ impl Context {
     pub fn connect_patiently(&self, address: &Address, credential: &Token) -> Result<Remote, RemoteError> {
         let backoff = Backoff::new(u64::from_le_bytes(self.random()));
         self.wait(retry(backoff, async || Remote::connect(address, Some(credential.clone())).await))
+    }
+
+    /// The pace at which backups are sent, if the settings limit it.
+    pub fn pace(&self) -> Option<Arc<Pace>> {
+        let bandwidth = self.config.bandwidth.clone()?;
+        #[expect(clippy::disallowed_methods, reason = "I8: the clock is read in cli/")]
+        let rate = move || bandwidth.bytes_per_second(Timestamp::now());
+        Some(Arc::new(Pace::new(rate)))
     }
 
     /// Waits for a call.

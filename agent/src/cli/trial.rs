@@ -68,7 +68,7 @@ impl<'a> Bench<'a> {
     /// Exit code 2 for a source that is not this machine's.
     pub fn prepare(choice: Choice<'_>, context: &'a Context) -> Result<Self, CliError> {
         let mut identity = context.identity()?;
-        let remote = context.connect_patiently(&identity.address, &identity.token)?;
+        let remote = context.connect_patiently(&identity.address, &identity.token)?.paced(context.pace());
         follow_keyring(&mut identity, &remote, context)?;
         let mut sets = context.wait(remote.sets())?.sets;
         sets.retain(|set| set.agent == identity.agent && choice.takes(set));

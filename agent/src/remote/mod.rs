@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod backup;
+pub mod pace;
 pub mod restore;
 pub mod retry;
 pub mod sets;
@@ -16,6 +17,7 @@ pub mod tls;
 pub mod transfer;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::limits::{
@@ -28,6 +30,8 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use pace::Pace;
 
 /// Where the server is and which root it must show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,6 +170,7 @@ impl fmt::Display for Endpoint {
 pub struct Remote {
     channel: Channel,
     authorization: Option<AsciiMetadataValue>,
+    pace: Option<Arc<Pace>>,
 }
 
 impl Remote {
@@ -194,7 +199,7 @@ impl Remote {
             .map_err(|error| {
                 RemoteError::from_chain(&error).unwrap_or_else(|| RemoteError::Unreachable(error.to_string()))
             })?;
-        Self { channel, authorization: None }.with_optional(credential)
+        Self { channel, authorization: None, pace: None }.with_optional(credential)
     }
 
     /// The same connection with another credential.
@@ -203,6 +208,17 @@ impl Remote {
     /// [`RemoteError::Protocol`] if the token cannot be a header.
     pub fn with_credential(&self, credential: Token) -> Result<Self, RemoteError> {
         self.clone().with_optional(Some(credential))
+    }
+
+    /// The same connection, on which frames leave at that pace.
+    #[must_use]
+    pub fn paced(self, pace: Option<Arc<Pace>>) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// The pace at which frames leave.
+    pub(crate) fn pace(&self) -> Option<Arc<Pace>> {
+        self.pace.clone()
     }
 
     fn with_optional(mut self, credential: Option<Token>) -> Result<Self, RemoteError> {
@@ -225,7 +241,7 @@ impl Remote {
     #[cfg(test)]
     pub(crate) async fn without_tls(port: u16) -> Self {
         let endpoint = tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
-        Self { channel: endpoint.connect().await.unwrap(), authorization: None }
+        Self { channel: endpoint.connect().await.unwrap(), authorization: None, pace: None }
     }
 
     /// What generated clients are made of; their message limits are set by who makes them.

@@ -21,6 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use crate::remote::backup::{OpenSession, bytes_of};
+use crate::remote::pace::Pace;
 use crate::remote::retry::Backoff;
 use crate::remote::{Remote, RemoteError};
 
@@ -227,10 +228,13 @@ struct Stream {
 struct Connected {
     outgoing: Option<mpsc::Sender<v1::TransferRequest>>,
     incoming: Streaming<v1::TransferReply>,
+    /// Put messages that an earlier stream did not bring to durability, oldest first.
+    again: VecDeque<v1::Put>,
     /// What is to be sent before the next command is taken.
     backlog: VecDeque<v1::TransferRequest>,
     sent_puts: u64,
     durable_puts: u64,
+    pace: Option<Arc<Pace>>,
 }
 
 impl Stream {
@@ -293,6 +297,7 @@ impl Stream {
             {
                 return Err(RemoteError::Refused(refusal.clone()));
             }
+            connected.send_again();
             match connected.next(&mut self.queue, self.refusal.is_none()).await {
                 Event::Reply(reply) => match reply? {
                     Some(reply) => self.handle(reply, &mut connected)?,
@@ -320,16 +325,13 @@ impl Stream {
         let request = self.remote.request(ReceiverStream::new(messages));
         let incoming = self.remote.backup_client().transfer(request).await?.into_inner();
         let outgoing = Some(outgoing);
-        let mut connected = Connected { outgoing, incoming, backlog: VecDeque::new(), sent_puts: 0, durable_puts: 0 };
-        for put in &self.unacknowledged {
-            connected.push(transfer_request::Body::Put(v1::Put { number: 0, frames: put.frames.clone() }));
-        }
+        let pace = self.remote.pace();
+        let again = self.unacknowledged.iter().map(|put| v1::Put { number: 0, frames: put.frames.clone() }).collect();
+        let backlog = VecDeque::new();
+        let mut connected = Connected { outgoing, incoming, again, backlog, sent_puts: 0, durable_puts: 0, pace };
         for probe in &self.probes {
             let body = v1::Probe { number: probe.number, ids: probe.ids.clone() };
             connected.push(transfer_request::Body::Probe(body));
-        }
-        if !self.unacknowledged.is_empty() {
-            connected.push(transfer_request::Body::Flush(v1::Flush {}));
         }
         Ok(connected)
     }
@@ -368,6 +370,25 @@ impl Stream {
     }
 }
 
+/// Room for a message, once its time has come.
+async fn room<'a, T>(
+    pace: Option<&Pace>,
+    outgoing: &'a mpsc::Sender<T>,
+) -> Result<mpsc::Permit<'a, T>, mpsc::error::SendError<()>> {
+    if let Some(pace) = pace {
+        pace.ready().await;
+    }
+    outgoing.reserve().await
+}
+
+/// Bytes of the frames in a message; the rest of it is small.
+fn frame_bytes(message: &v1::TransferRequest) -> u64 {
+    match &message.body {
+        Some(transfer_request::Body::Put(put)) => put.frames.iter().map(|frame| frame.frame.len() as u64).sum(),
+        _ => 0,
+    }
+}
+
 enum Event {
     Reply(Result<Option<v1::TransferReply>, tonic::Status>),
     Sent,
@@ -385,19 +406,34 @@ impl Connected {
         self.backlog.push_back(v1::TransferRequest { session: Bytes::new(), body: Some(body) });
     }
 
+    /// Hands over what is sent a second time: one message, then two more for each that became durable. A line that is cut every few
+    /// megabytes must bring some of them to the end each time, or it would carry the same ones for ever.
+    fn send_again(&mut self) {
+        while self.sent_puts - self.durable_puts < 1 + self.durable_puts
+            && let Some(put) = self.again.pop_front()
+        {
+            self.push(transfer_request::Body::Put(put));
+            self.push(transfer_request::Body::Flush(v1::Flush {}));
+        }
+    }
+
     /// Whatever happens first; a command is taken only when nothing waits to be sent, and only if `takes_more`.
     async fn next(&mut self, queue: &mut mpsc::UnboundedReceiver<Command>, takes_more: bool) -> Event {
         let Some(outgoing) = &self.outgoing else { return Event::Reply(self.incoming.message().await) };
         tokio::select! {
             reply = self.incoming.message() => Event::Reply(reply),
-            permit = outgoing.reserve(), if !self.backlog.is_empty() => match permit {
+            permit = room(self.pace.as_deref(), outgoing), if !self.backlog.is_empty() => match permit {
                 Ok(permit) => {
-                    permit.send(self.backlog.pop_front().expect("the branch is only taken with a backlog"));
+                    let message = self.backlog.pop_front().expect("the branch is only taken with a backlog");
+                    if let Some(pace) = &self.pace {
+                        pace.sent(frame_bytes(&message));
+                    }
+                    permit.send(message);
                     Event::Sent
                 }
                 Err(_) => Event::Closed,
             },
-            command = queue.recv(), if takes_more && self.backlog.is_empty() => Event::Command(command),
+            command = queue.recv(), if takes_more && self.backlog.is_empty() && self.again.is_empty() => Event::Command(command),
         }
     }
 }

@@ -7,6 +7,7 @@ mod browse;
 mod churn;
 mod command_line;
 mod crafted;
+mod cut_line;
 mod daily;
 mod damage;
 mod disks;
