@@ -83,6 +83,7 @@ fn the_tree_keeps_the_rules_of_the_house() {
         empty_names,
         lints,
         locales,
+        reasons,
         invariants,
         example_keys,
     ];
@@ -279,6 +280,25 @@ fn locales(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
+/// Each reason for which the server refuses a value is told in words in both languages.
+fn reasons(tree: &Tree) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (path, text) in production(tree).filter(|(path, _)| path.starts_with("server/src/grpc/")) {
+        for call in code_lines(text).flat_map(|line| line.split("status::invalid(").skip(1)) {
+            let Some(reason) = call.split(')').next().and_then(|inside| inside.split(", ").nth(1)) else { continue };
+            let Some(word) = reason.strip_prefix('"').and_then(|word| word.strip_suffix('"')) else { continue };
+            let unsaid = |language: &str| {
+                let errors = tree.get(&format!("common/locales/{language}/errors.ftl"));
+                !errors.is_some_and(|errors| errors.contains(&format!("    [{word}] ")))
+            };
+            if unsaid("fr") || unsaid("en") {
+                broken.push(format!("{path}: the reason {word} has no words in errors.ftl"));
+            }
+        }
+    }
+    broken
+}
+
 fn invariants(tree: &Tree) -> Vec<String> {
     (1..=INVARIANTS)
         .map(|number| format!("Invariant: I{number} "))
@@ -348,6 +368,7 @@ fn each_rule_sees_what_breaks_it() {
         (empty_names, "agent/src/utils/mod.rs", ""),
         (lints, "agent/Cargo.toml", "[package]\n"),
         (locales, "common/locales/fr/a.ftl", "only-french = bonjour\n"),
+        (reasons, "server/src/grpc/a.rs", "fn f() {\n    status::invalid(\"x\", \"y\");\n}\n"),
         (invariants, "agent/src/a.rs", "//! Invariant: I1 — x\n"),
         (example_keys, "server/src/config.rs", "#[derive(Deserialize)]\npub struct C {\n    pub listen: String,\n}\n"),
     ];
@@ -379,8 +400,19 @@ fn no_rule_sees_what_is_not_there() {
         ),
         ("server/server.toml", "# listen = \"[::]:7443\"\n[location]\n"),
     ]);
-    let rules: &[fn(&Tree) -> Vec<String>] =
-        &[headers, sizes, homes, drawing, banned_crates, banned_words, empty_names, lints, locales, example_keys];
+    let rules: &[fn(&Tree) -> Vec<String>] = &[
+        headers,
+        sizes,
+        homes,
+        drawing,
+        banned_crates,
+        banned_words,
+        empty_names,
+        lints,
+        locales,
+        reasons,
+        example_keys,
+    ];
     for rule in rules {
         assert_eq!(rule(&tree), Vec::<String>::new());
     }
