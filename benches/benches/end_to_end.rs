@@ -41,7 +41,7 @@ fn main() -> anyhow::Result<()> {
     let (target, secret) = (scratch.path().join("target").display().to_string(), site.secret("password"));
     let person = ["--identifier", "anna", "--password-file", &secret, "--passphrase-file", &secret];
     timed("restore", &[&["restore", "--to", &target][..], &person].concat())?;
-    println!("\nstored: {} bytes", stored_bytes(&scratch.path().join("server/store"))?);
+    println!("\nstored: {} bytes", site.stored_bytes()?);
     Ok(())
 }
 
@@ -70,13 +70,4 @@ fn read_all(path: &Path) -> anyhow::Result<u64> {
         return std::fs::read_dir(path)?.map(|entry| read_all(&entry?.path())).sum();
     }
     Ok(if meta.is_file() { std::fs::read(path)?.len() as u64 } else { 0 })
-}
-
-fn stored_bytes(path: &Path) -> anyhow::Result<u64> {
-    let meta = std::fs::symlink_metadata(path)?;
-    if meta.is_dir() {
-        std::fs::read_dir(path)?.map(|entry| stored_bytes(&entry?.path())).sum()
-    } else {
-        Ok(meta.len())
-    }
 }

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
@@ -17,6 +18,8 @@ use server::store::fact;
 use server::store::name::FactKind;
 use server::store::objects::Objects;
 
+/// The agent's settings in the folder of a site, if it has some.
+const AGENT_SETTINGS: &str = "agent.toml";
 const PASSWORD: &str = "une longue phrase de passe";
 
 /// Runs the program of the product that the first argument names; `None` if it names none.
@@ -48,6 +51,7 @@ pub struct Run {
 pub struct Site {
     folder: PathBuf,
     server: Server,
+    address: String,
 }
 
 struct Server(Child);
@@ -97,7 +101,8 @@ impl Site {
         let (path, recovery) = (source.display().to_string(), text("recovery"));
         let setup = ["setup", "--server", &url, "--fingerprint", fingerprint, "--identifier", "anna", "--source", "s"];
         let files = ["--password-file", &default, "--new-password-file", &password, "--passphrase-file", &password];
-        let site = Self { folder: folder.to_owned(), server };
+        let address = value(&line, "address")?.to_owned();
+        let site = Self { folder: folder.to_owned(), server, address };
         site.agent(&[&setup[..], &files, &["--recovery-key-out", &recovery, "--path", &path]].concat())?;
         Ok(site)
     }
@@ -167,12 +172,30 @@ impl Site {
         Ok(line.split_whitespace().next().context("a number")?.parse::<u64>()? << 10)
     }
 
+    /// Where the server listens.
+    ///
+    /// # Errors
+    /// If it did not say so.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.address.parse()?)
+    }
+
+    /// From now on the agent reaches the server through whatever listens there.
+    ///
+    /// # Errors
+    /// If the settings cannot be written.
+    pub fn reach_through(&self, address: SocketAddr) -> anyhow::Result<()> {
+        let settings = format!("server = 'https://127.0.0.1:{}'\n", address.port());
+        Ok(std::fs::write(self.folder.join(AGENT_SETTINGS), settings)?)
+    }
+
     /// A command of the agent, to be run and measured.
     ///
     /// # Errors
     /// If this program does not know where it is.
     pub fn agent_command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
         let mut command = program("dobaas")?;
+        command.env("DOBAAS_CONFIG", self.folder.join(AGENT_SETTINGS));
         command.arg("--quiet").arg("--state").arg(self.folder.join("agent")).args(arguments);
         Ok(command)
     }
@@ -180,6 +203,14 @@ impl Site {
     /// Path of a file with the secret of that name: `password` of the person, and the passphrase.
     pub fn secret(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
+    }
+
+    /// Bytes of all files of the store.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn stored_bytes(&self) -> anyhow::Result<u64> {
+        tree_bytes(&self.folder.join("server/store"))
     }
 
     /// User and system time of the server so far, in seconds.
@@ -195,6 +226,19 @@ impl Site {
 
     fn agent(&self, arguments: &[&str]) -> anyhow::Result<String> {
         output_of(self.agent_command(arguments)?)
+    }
+}
+
+/// Bytes of all files below a folder.
+///
+/// # Errors
+/// Those of the system.
+pub fn tree_bytes(path: &Path) -> anyhow::Result<u64> {
+    let metadata = path.symlink_metadata()?;
+    if metadata.is_dir() {
+        std::fs::read_dir(path)?.map(|entry| tree_bytes(&entry?.path())).sum()
+    } else {
+        Ok(if metadata.is_file() { metadata.len() } else { 0 })
     }
 }
 

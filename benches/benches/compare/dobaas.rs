@@ -1,24 +1,22 @@
 //! Ours: agent, server, TLS and fsync in the path, CPU of both.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use benches::site::Site;
 
 use crate::Tool;
 use crate::measure::{Measured, measure};
-use crate::peers::tree_bytes;
 
 /// A site with its agent.
 pub struct Dobaas {
     site: Site,
-    store: PathBuf,
 }
 
 impl Dobaas {
     /// A server and an agent in `folder`, for `source`.
     pub fn set_up(folder: &Path, source: &Path) -> anyhow::Result<Self> {
         let site = Site::set_up(folder, source, &[])?;
-        Ok(Self { site, store: folder.join("server/store") })
+        Ok(Self { site })
     }
 
     fn run(&self, arguments: &[&str]) -> anyhow::Result<Measured> {
@@ -45,6 +43,6 @@ impl Tool for Dobaas {
     }
 
     fn stored_bytes(&self) -> anyhow::Result<u64> {
-        tree_bytes(&self.store)
+        self.site.stored_bytes()
     }
 }

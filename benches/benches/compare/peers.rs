@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 
+use benches::site::tree_bytes;
+
 use crate::Tool;
 use crate::measure::{Measured, measure};
 
@@ -148,18 +150,5 @@ impl Tool for Peer {
 
     fn stored_bytes(&self) -> anyhow::Result<u64> {
         tree_bytes(&self.path("repository"))
-    }
-}
-
-/// Bytes of all files below a folder.
-///
-/// # Errors
-/// Those of the system.
-pub fn tree_bytes(path: &Path) -> anyhow::Result<u64> {
-    let metadata = path.symlink_metadata()?;
-    if metadata.is_dir() {
-        std::fs::read_dir(path)?.map(|entry| tree_bytes(&entry?.path())).sum()
-    } else {
-        Ok(if metadata.is_file() { metadata.len() } else { 0 })
     }
 }
