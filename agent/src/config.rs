@@ -20,7 +20,7 @@ pub const DEFAULT_STATE: &str = "/var/lib/dobaas";
 /// Country that the data may lie in if nobody says otherwise.
 pub const DEFAULT_LOCATION: &str = "FR";
 
-const KEYS: [&str; 6] = ["server", "location", "state", "lang", "log", "bandwidth"];
+const KEYS: [&str; 7] = ["server", "location", "state", "lang", "log", "bandwidth", "disk_bitmaps"];
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// The settings; `None` where nothing was said.
@@ -38,6 +38,8 @@ pub struct Config {
     pub log: Option<String>,
     /// How fast backups may be sent, by day and hour.
     pub bandwidth: Option<Bandwidth>,
+    /// Bitmaps of changes are kept in disk images.
+    pub disk_bitmaps: bool,
 }
 
 /// Why settings are refused.
@@ -126,10 +128,19 @@ impl Config {
                     Bandwidth::parse(&text).map_err(|_| "rates like \"mon-fri 08:00-19:00 5 Mbit/s; 50 Mbit/s\"")?;
                 self.bandwidth = Some(rates);
             }
+            "disk_bitmaps" => self.disk_bitmaps = switch(&text).ok_or("on or off")?,
             _ if LEVELS.contains(&text.as_str()) => self.log = Some(text),
             _ => return Err("one of error, warn, info, debug, trace"),
         }
         Ok(())
+    }
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
     }
 }
 
@@ -218,6 +229,7 @@ mod tests {
             "state = 'x'",
             "log = 3",
             "log = 'x'",
+            "disk_bitmaps = '1'",
         ] {
             assert!(matches!(merged(text), Err(ConfigError::Value { .. })), "{text}");
         }

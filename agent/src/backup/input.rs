@@ -2,7 +2,7 @@
 //!
 //! Invariant: the zeros of a disk are holes, whatever the container says of them: an increment does not depend on its layout.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::ops::Range;
 
@@ -11,8 +11,9 @@ use rustix::fs::Advice;
 
 use crate::backup::job::Segment;
 use crate::backup::read::{map, read_exact_at};
-use crate::source::disk::Image;
+use crate::backup::sparing::ChangeMap;
 use crate::source::disk::export::Export;
+use crate::source::disk::{Image, Served};
 use crate::source::metadata::{FileKind, Stat, xattrs_of_handle};
 
 /// An open file.
@@ -26,6 +27,10 @@ struct Disk {
     export: RefCell<Export>,
     bytes: u64,
     label: Xattr,
+    changes: Option<ChangeMap>,
+    /// False once the map was found wrong.
+    is_believed: Cell<bool>,
+    is_marked: bool,
 }
 
 impl Input {
@@ -38,15 +43,35 @@ impl Input {
     ///
     /// # Errors
     /// If the server of the disk fails.
-    pub fn disk(file: File, mut export: Export, image: &Image) -> std::io::Result<Self> {
+    pub fn disk(file: File, served: Served, (image, seed): (&Image, u64)) -> std::io::Result<Self> {
+        let Served { mut export, changes, is_marked } = served;
         let bytes = export.client()?.size();
-        let disk = Disk { export: RefCell::new(export), bytes, label: image.label.attribute() };
+        let changes = changes.map(|changed| ChangeMap::new(changed, bytes, seed));
+        let (label, is_believed) = (image.label.attribute(), Cell::new(true));
+        let disk = Disk { export: RefCell::new(export), bytes, label, changes, is_believed, is_marked };
         Ok(Self { file, disk: Some(disk) })
     }
 
     /// True if it is the disk of an image: pages of zeros are holes.
     pub fn is_disk(&self) -> bool {
         self.disk.is_some()
+    }
+
+    /// True if a bitmap records every change from before this reading.
+    pub fn is_marked(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.is_marked)
+    }
+
+    /// What changed on the disk since the last tree, if that is known and to be believed.
+    pub fn changes(&self) -> Option<&ChangeMap> {
+        self.disk.as_ref().filter(|disk| disk.is_believed.get()).and_then(|disk| disk.changes.as_ref())
+    }
+
+    /// Notes that the change map is wrong.
+    pub fn disbelieve(&self) {
+        if let Some(disk) = &self.disk {
+            disk.is_believed.set(false);
+        }
     }
 
     /// What the system says of it now; the size is that of the content.

@@ -25,6 +25,7 @@ use crate::remote::transfer::FrameClass;
 use crate::source::metadata::Stat;
 use crate::state::pages::{KnownPages, PageHash, PagesWriter, WindowPages, page_hash};
 
+const WINDOW: u64 = WINDOW_BYTES as u64;
 static ZEROS: [u8; WINDOW_BYTES] = [0; WINDOW_BYTES];
 
 /// A large file that was read.
@@ -86,6 +87,8 @@ impl Large<'_, '_> {
             if self.old.is_some() && known.is_none() { shared.class_without_pages } else { FrameClass::Changed };
         let mut reading = Reading {
             large: self,
+            spares: false,
+            is_disbelieved: false,
             holes: &holes,
             lost: &lost,
             known,
@@ -98,7 +101,13 @@ impl Large<'_, '_> {
             digest: Subtrees::default(),
             values: Vec::new(),
         };
+        reading.spares = may_relay;
         reading.windows(stat.size)?;
+        if reading.is_disbelieved {
+            tracing::warn!("the change map of a disk image is wrong: the whole disk is read");
+            self.input.disbelieve();
+            return Ok(ReadEnd::Changing);
+        }
         reading.finish(may_relay)
     }
 
@@ -107,6 +116,8 @@ impl Large<'_, '_> {
         let shared = self.shared;
         let mut reading = Reading {
             large: self,
+            spares: false,
+            is_disbelieved: false,
             holes,
             lost: &[],
             known: None,
@@ -136,6 +147,10 @@ impl Large<'_, '_> {
 /// One reading from the first window to the last.
 pub(super) struct Reading<'a, 'r> {
     pub(super) large: &'a Large<'a, 'r>,
+    /// What a change map calls unchanged is not read.
+    spares: bool,
+    /// A sample of that was not what it was.
+    is_disbelieved: bool,
     holes: &'a [Range<u64>],
     lost: &'a [Range<u64>],
     pub(super) known: Option<KnownPages>,
@@ -158,8 +173,8 @@ impl Reading<'_, '_> {
             let bytes = usize::try_from(size - at).unwrap_or(WINDOW_BYTES).min(WINDOW_BYTES);
             let read = self.window(at, bytes)?;
             at += read as u64;
-            if read < bytes {
-                break; // the file became shorter
+            if read < bytes || self.is_disbelieved {
+                break; // the file became shorter, or this reading is given up
             }
             if self.large.shared.progress.is_cancelled() {
                 return Err(Stop::Run(BackupError::Cancelled));
@@ -171,6 +186,14 @@ impl Reading<'_, '_> {
     /// Reads, hashes and decides one window; the bytes read.
     fn window(&mut self, at: u64, bytes: usize) -> Result<usize, Stop> {
         let old = self.known.as_mut().and_then(KnownPages::next_window);
+        let is_unchanged = old.is_some() && self.is_said_unchanged(&(at..at + bytes as u64));
+        let is_sample = is_unchanged && self.large.input.changes().is_some_and(|changes| changes.is_sample(at));
+        if let Some(old) = old.as_ref().filter(|_| is_unchanged && !is_sample) {
+            self.note(old.clone());
+            self.end_run();
+            self.parts.push(bytes as u64, From::Kept);
+            return Ok(bytes);
+        }
         if covers(self.holes, &(at..at + bytes as u64)) {
             self.hole(at, bytes, old.as_ref())?;
             return Ok(bytes);
@@ -195,7 +218,9 @@ impl Reading<'_, '_> {
         let is_hole =
             |page| is_hole_page(self.holes, at, page, read) || is_disk && is_zero(&window[page * PAGE_BYTES..]);
         let pages = hashes(&self.values, is_hole);
-        self.note(WindowPages { value, pages: pages.iter().map(|(hash, _)| *hash).collect() });
+        let new = WindowPages { value, pages: pages.iter().map(|(hash, _)| *hash).collect() };
+        self.is_disbelieved |= is_sample && old.as_ref().is_some_and(|old| !is_same(old, &new, &pages));
+        self.note(new);
         if self.stream.is_none() {
             return Ok(read);
         }
@@ -209,6 +234,15 @@ impl Reading<'_, '_> {
             None => self.lay_window(from, read, &pages),
         }
         Ok(read)
+    }
+
+    /// True if a change map says that the last content has the same here, all of which is at hand.
+    fn is_said_unchanged(&self, range: &Range<u64>) -> bool {
+        let is_whole = range.end <= self.old_size && (range.end == self.old_size || range.end.is_multiple_of(WINDOW));
+        self.spares
+            && is_whole
+            && !overlaps(self.lost, range)
+            && self.large.input.changes().is_some_and(|changes| changes.is_unchanged(range))
     }
 
     /// A window that is one hole.
@@ -362,6 +396,11 @@ fn page_range(window_at: u64, page: usize, window_bytes: usize) -> Range<u64> {
 
 fn is_hole_page(holes: &[Range<u64>], window_at: u64, page: usize, window_bytes: usize) -> bool {
     covers(holes, &page_range(window_at, page, window_bytes))
+}
+
+/// True if a window that was read is the old one.
+fn is_same(old: &WindowPages, new: &WindowPages, pages: &[(PageHash, bool)]) -> bool {
+    if old.pages.is_empty() { pages.iter().all(|(_, is_hole)| *is_hole) } else { old == new }
 }
 
 /// True if the first page of these bytes is nothing but zeros.

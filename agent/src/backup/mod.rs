@@ -37,6 +37,7 @@ mod remember;
 pub mod run;
 pub mod seal;
 pub mod shared;
+pub mod sparing;
 pub mod split;
 #[cfg(test)]
 mod tests;

@@ -34,8 +34,7 @@ use crate::remote::backup::{CommitAnswer, CommitParts, MemoryWorth, OpenSession,
 use crate::remote::retry::{Backoff, retry};
 use crate::remote::transfer::FrameClass;
 use crate::remote::{Remote, RemoteError};
-use crate::source::disk::Disks;
-use crate::source::disk::tools::Tools;
+use crate::source::disk::{DiskRules, Disks};
 use crate::source::{FileSet, SkippedItem};
 use crate::state::identity::Identity;
 use crate::state::journal::{self, OpenedSession, RunLock};
@@ -67,7 +66,7 @@ pub struct Request<'a> {
     /// Its backup set.
     pub set: FileSet,
     /// What reads the disk images in it, if it is a source of such.
-    pub disks: Option<Tools>,
+    pub disks: Option<DiskRules>,
     /// The same as TOML, for the snapshot.
     pub settings: String,
     /// Name of this machine, for the snapshot.
@@ -143,7 +142,8 @@ pub fn run(
     let _lock = RunLock::take(&request.folder)?;
     progress.enter(Step::Opening);
     let keys = request.identity.scope_secret.keys();
-    let disks = request.disks.clone().map_or_else(Disks::none, |tools| Disks::new(tools, &request.folder));
+    let disks =
+        request.disks.clone().map_or_else(Disks::none, |rules| Disks::new(rules, &request.folder, &fresh.session));
     let run = Run { runtime, remote, request, disks: &disks, keys: &keys, progress, fresh: &fresh, begun };
     run.make_snapshot()
 }

@@ -215,10 +215,11 @@ impl<'r> Worker<'r> {
         old: Option<Box<FileContent>>,
         buffer: Buffer,
     ) -> Result<(ReadFile, Vec<LaidChunk>), Stop> {
-        let input = self.open(file)?;
-        // An image whose disk cannot be served after all is a file, of another size than the walk said.
-        let size = if input.is_disk() { file.stat.size } else { input.stat()?.size };
-        let mut before = Stat { size, ..file.stat };
+        let key = entry_key(&[&directory_key(&file.directory)[..], &file.name].concat());
+        let name = PageFolder::name(&key, &self.shared.keys.memory);
+        let input = self.open(file, (&name, old.as_deref()))?;
+        // An image was marked since the walk saw it, or is a file after all.
+        let mut before = if self.shared.disks.is_on() { input.stat()? } else { file.stat };
         let mut buffer = Some(buffer);
         for attempt in 1..=ATTEMPTS_MAX {
             let own = match buffer.take() {
@@ -226,12 +227,15 @@ impl<'r> Worker<'r> {
                 None => self.another_buffer()?.ok_or(Stop::Quiet)?,
             };
             let is_last = attempt == ATTEMPTS_MAX;
-            let read = self.read_large(&input, (file, &before), old.as_deref(), (own, is_last))?;
+            let read = self.read_large(&input, (&name, &before), old.as_deref(), (own, is_last))?;
             let after = input.stat()?;
             let is_steady = read.as_ref().is_some_and(|read| after.is_same_as(&before) && read.size == after.size);
             match read.filter(|_| is_steady || is_last) {
                 Some(read) => {
                     let xattrs = input.xattrs()?;
+                    if input.is_marked() {
+                        self.shared.disks.was_read(&name, &read.digest);
+                    }
                     let stat = Stat { size: read.size, ..after };
                     let place = match read.place {
                         Place::Increment(increment) => Place::Increment(Box::new(Increment { old, ..*increment })),
@@ -247,14 +251,16 @@ impl<'r> Worker<'r> {
         Err(std::io::Error::from(std::io::ErrorKind::WouldBlock).into())
     }
 
-    fn open(&mut self, file: &Candidate) -> Result<Input, Stop> {
+    /// Opens a file whose page hashes are called `name`; its disk, if it is an image.
+    fn open(&mut self, file: &Candidate, (name, old): (&str, Option<&FileContent>)) -> Result<Input, Stop> {
         let handle = self.handles.file(&file.directory, &file.name)?;
         Progress::add(&self.shared.progress.files_opened, 1);
         let path = join(&file.directory, &file.name);
         if let Some(image) = self.shared.disks.find(&path)
-            && let Some(export) = self.shared.disks.open(&path, (&handle, &image))?
+            && let Some(served) =
+                self.shared.disks.open((&path, name), (&handle, &image), old.map(|old| &old.digest))?
         {
-            return Ok(Input::disk(handle, export, &image)?);
+            return Ok(Input::disk(handle, served, (&image, self.shared.disks.seed()))?);
         }
         Ok(Input::file(handle))
     }
@@ -263,21 +269,19 @@ impl<'r> Worker<'r> {
     fn read_large(
         &mut self,
         input: &Input,
-        (file, stat): (&Candidate, &Stat),
+        (name, stat): (&str, &Stat),
         old: Option<&FileContent>,
         (buffer, is_last): (Buffer, bool),
     ) -> Result<Option<Streamed>, Stop> {
         if stat.size <= PAGED_FILE_BYTES {
             return self.short(input, stat, buffer).map(Some);
         }
-        let key = entry_key(&[&directory_key(&file.directory)[..], &file.name].concat());
-        let name = PageFolder::name(&key, &self.shared.keys.memory);
-        let large = Large { shared: self.shared, input, name: &name, old };
+        let large = Large { shared: self.shared, input, name, old };
         // The last attempt does nothing that could make it fail.
         match large.read(&mut self.press, buffer, (stat, !is_last))? {
             ReadEnd::Read(read) => {
                 let LargeRead { size, digest, parts, chunks, has_pages } = *read;
-                let increment = Increment { parts, old: None, pages: has_pages.then_some(name) };
+                let increment = Increment { parts, old: None, pages: has_pages.then(|| name.to_owned()) };
                 Ok(Some(Streamed { size, digest, place: Place::Increment(Box::new(increment)), chunks }))
             }
             ReadEnd::Changing => Ok(None),

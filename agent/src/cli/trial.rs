@@ -25,6 +25,7 @@ use crate::remote::Remote;
 use crate::remote::sets::BackupSet;
 use crate::schedule::{Planner, Spread};
 use crate::service::ending::{Ending, note, schedule_of};
+use crate::source::disk::DiskRules;
 use crate::source::disk::tools::Tools;
 use crate::state::identity::Identity;
 use crate::state::journal::LockError;
@@ -133,7 +134,8 @@ impl<'a> Bench<'a> {
             source: set.source,
             set_version: set.version,
             set: set.files.clone(),
-            disks: (set.kind == SourceKind::VirtualDisk).then(Tools::default),
+            disks: (set.kind == SourceKind::VirtualDisk)
+                .then(|| DiskRules { tools: Tools::default(), bitmaps: context.config.disk_bitmaps }),
             settings: toml::to_string(&set.files).map_err(unreadable)?,
             host: context.host.clone(),
             started_at_ns: i64::try_from(started_at.as_nanosecond()).unwrap_or(i64::MAX),

@@ -9,6 +9,7 @@ use common::limits::PAGE_BYTES;
 use super::{Scene, noise};
 use crate::backup::run::{Completeness, Outcome};
 use crate::source::SkipReason;
+use crate::source::disk::DiskRules;
 use crate::source::disk::label::{ATTRIBUTE, Label};
 use crate::source::disk::tools::Tools;
 
@@ -28,7 +29,7 @@ fn text(path: &Path) -> &str {
 
 fn scene() -> Scene {
     let mut scene = Scene::new();
-    scene.disks = Some(Tools::default());
+    scene.disks = Some(DiskRules::default());
     scene
 }
 
@@ -130,7 +131,8 @@ fn a_disk_that_grew_or_shrank_comes_back_as_it_is() {
 #[test]
 fn without_the_tools_an_image_is_a_file_and_the_snapshot_says_so() {
     let mut scene = scene();
-    scene.disks = Some(Tools { image: "/absent/image".into(), server: "/absent/server".into() });
+    let tools = Tools { image: "/absent/image".into(), server: "/absent/server".into() };
+    scene.disks = Some(DiskRules { tools, bitmaps: false });
     let path = image(&scene, "qcow2", &[]);
     let (_, outcome) = run(&mut scene);
     scene.compare();
@@ -219,4 +221,118 @@ fn a_server_that_a_killed_run_left_is_ended_by_the_next_one() {
     let _ = std::fs::File::open(process).and_then(|mut file| file.read_to_end(&mut line));
     assert!(line.is_empty());
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
+}
+
+/// A scene with bitmaps whose image was backed up, and then written to at four places.
+fn marked() -> (Scene, PathBuf) {
+    let mut scene = scene();
+    scene.disks = Some(DiskRules { bitmaps: true, ..DiskRules::default() });
+    let path = image(&scene, "qcow2", &[]);
+    run(&mut scene);
+    write_pages(&path, 1);
+    (scene, path)
+}
+
+fn write_pages(path: &Path, pattern: u64) {
+    let page = |number| format!("write -P {} {} 4k", pattern + number, 10 * MIB + number * 5 * MIB);
+    write("qcow2", path, &(0..4).map(page).collect::<Vec<_>>());
+}
+
+fn read_how(scene: &Scene) -> String {
+    let told = evidence(scene).into_iter().find(|(name, _)| name.ends_with("vm.qcow2"));
+    told.unwrap().1
+}
+
+fn bitmaps(path: &Path) -> Vec<String> {
+    let info = serde_json::from_slice::<serde_json::Value>(&tool("qemu-img", &["info", "--output=json", text(path)]));
+    let bitmaps = info.unwrap()["format-specific"]["data"]["bitmaps"].as_array().cloned().unwrap_or_default();
+    bitmaps.iter().map(|bitmap| bitmap["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_a_bitmap_calls_unchanged_is_not_read_but_for_samples() {
+    let (mut scene, path) = marked();
+    for day in 0..4 {
+        let (laid, outcome) = run(&mut scene);
+        assert_eq!(laid, 4 * PAGE, "day {day}");
+        // Four windows that changed, and half of the others as samples: a small disk has many. Holes are not read anyway.
+        let read = outcome.counts.read_bytes;
+        assert!(read <= 15 * MIB, "day {day}: {read} read");
+        assert!(read_how(&scene).ends_with("bitmap 262144"), "{}", read_how(&scene));
+        assert!(stored(&scene, &path).0 == disk(&scene, "qcow2", &path), "day {day}");
+        assert!(bitmaps(&path).len() <= 3, "{:?}", bitmaps(&path));
+        write_pages(&path, 20 + day * 10);
+    }
+    run(&mut scene);
+    // Nothing changed: the image is left alone.
+    let before = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let (laid, _) = run(&mut scene);
+    assert_eq!((laid, std::fs::metadata(&path).unwrap().modified().unwrap()), (0, before));
+}
+
+#[test]
+fn without_the_setting_nothing_is_written_to_an_image() {
+    let mut scene = scene();
+    let path = image(&scene, "qcow2", &[]);
+    let before = std::fs::read(&path).unwrap();
+    run(&mut scene);
+    assert!(before == std::fs::read(&path).unwrap() && bitmaps(&path).is_empty());
+}
+
+#[test]
+fn a_bitmap_that_does_not_match_the_last_content_is_not_believed() {
+    // Removed, or made anew under the same name after the change.
+    for action in ["--remove", "--clear"] {
+        let (mut scene, path) = marked();
+        for name in bitmaps(&path) {
+            tool("qemu-img", &["bitmap", action, "-f", "qcow2", text(&path), &name]);
+        }
+        let (laid, outcome) = run(&mut scene);
+        // A cleared one is found out by the samples: some of the four windows are among them.
+        assert!(stored(&scene, &path).0 == disk(&scene, "qcow2", &path), "{action}");
+        if action == "--remove" {
+            assert_eq!(laid, 4 * PAGE);
+            assert!(read_how(&scene).ends_with("whole") && outcome.counts.read_bytes >= 24 * MIB);
+        }
+    }
+    // The state of the agent was lost: its records are about no content that it knows.
+    let (mut scene, path) = marked();
+    std::fs::remove_dir_all(scene.folder.path().join("state")).unwrap();
+    run(&mut scene);
+    assert!(read_how(&scene).ends_with("whole") && stored(&scene, &path).0 == disk(&scene, "qcow2", &path));
+}
+
+#[test]
+fn a_bitmap_that_lies_is_found_out_by_the_samples_and_the_whole_disk_is_read() {
+    let (mut scene, path) = marked();
+    run(&mut scene);
+    // Everything changes behind QEMU's back, in the container, and the bitmap says that nothing did.
+    let map = tool("qemu-img", &["map", "--output=json", "-f", "qcow2", text(&path)]);
+    let map: Vec<serde_json::Value> = serde_json::from_slice(&map).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    for extent in map.iter().filter(|extent| extent["data"] == true) {
+        let (at, bytes) = (extent["offset"].as_u64().unwrap(), extent["length"].as_u64().unwrap());
+        let noise = noise(at, usize::try_from(bytes).unwrap());
+        std::os::unix::fs::FileExt::write_all_at(&file, &noise, at).unwrap();
+    }
+    let (laid, _) = run(&mut scene);
+    assert!(laid >= 24 * MIB, "{laid}");
+    assert!(stored(&scene, &path).0 == disk(&scene, "qcow2", &path));
+}
+
+#[test]
+fn a_bitmap_that_was_not_closed_is_not_believed() {
+    let (mut scene, path) = marked();
+    let mut machine = Command::new("qemu-io");
+    machine.args(["-f", "qcow2", text(&path)]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut machine = machine.spawn().unwrap();
+    let mut said = BufReader::new(machine.stdout.take().unwrap());
+    said.read_until(b'>', &mut Vec::new()).unwrap();
+    std::io::Write::write_all(machine.stdin.as_mut().unwrap(), b"write -P 99 15M 4k\n").unwrap();
+    said.read_until(b'>', &mut Vec::new()).unwrap();
+    machine.kill().unwrap();
+    machine.wait().unwrap();
+    run(&mut scene);
+    assert!(read_how(&scene).ends_with("whole"), "{}", read_how(&scene));
+    assert!(stored(&scene, &path).0 == disk(&scene, "qcow2", &path));
 }

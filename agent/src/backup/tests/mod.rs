@@ -30,7 +30,7 @@ use crate::backup::run::{Completeness, Fresh, Outcome, Request, run};
 use crate::backup::seal::SealOptions;
 use crate::remote::{Address, Remote, Token};
 use crate::source::FileSet;
-use crate::source::disk::tools::Tools;
+use crate::source::disk::DiskRules;
 use crate::state::identity::{Identity, Signer};
 use double::{Double, State};
 
@@ -45,7 +45,7 @@ struct Scene {
     state: Arc<Mutex<State>>,
     sessions: BTreeMap<SessionId, SessionKey>,
     set: FileSet,
-    disks: Option<Tools>,
+    disks: Option<DiskRules>,
     runs: u8,
     /// Far enough in the future that no file looks freshly changed.
     now_ns: i64,

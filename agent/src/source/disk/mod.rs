@@ -1,13 +1,14 @@
 //! Disk images, for sources of kind `virtual_disk`: which of the walked files are images, and their disks as blocks.
 //!
-//! `format`, `info` and `in_use` tell what an image is (`tools` asks), `label` what a snapshot keeps of it, `export` serves its disk and
-//! `nbd` reads it. In the snapshot an image stands where it was, with the content of its *disk*, so that an increment is exact
+//! `format`, `info` and `in_use` tell what an image is (`tools` asks), `label` what a snapshot keeps of it, `export` serves its disk,
+//! `nbd` reads it, and `bitmaps` tell what changed on it. In the snapshot an image stands where it was, with the content of its *disk*, so that an increment is exact
 //! whatever the container does; its label says how to make the container again. What would not come back whole that way (a
 //! backing file, snapshots inside, encryption) is kept as the file that it is, and so is a raw image, which is its disk.
 //! No file system inside is opened.
 //!
 //! Invariant: an image that a running machine holds is skipped with its reason, never read torn.
 
+pub mod bitmaps;
 pub mod export;
 pub mod format;
 pub mod in_use;
@@ -18,10 +19,12 @@ pub mod tools;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use common::id::SessionId;
 use common::limits::{DISK_IMAGES_MAX, PAGED_FILE_BYTES};
 use parking_lot::Mutex;
 
@@ -30,10 +33,11 @@ use crate::source::handles::Handles;
 use crate::source::metadata::{FileKind, Stat};
 use crate::source::{FileSet, SkipReason, SkippedItem};
 
+use bitmaps::Bitmaps;
 use export::{Export, ExportError};
 use format::Format;
 use in_use::has_writer;
-use info::AsFile;
+use info::{AsFile, Bitmap};
 use label::Label;
 use tools::{ToolError, Tools};
 
@@ -44,6 +48,17 @@ pub struct Image {
     pub label: Label,
     /// Size of its disk, in bytes.
     pub bytes: u64,
+    /// What records changes in it.
+    pub bitmaps: Vec<Bitmap>,
+}
+
+/// What reads the images of a source, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiskRules {
+    /// The QEMU tools.
+    pub tools: Tools,
+    /// Bitmaps of changes are kept in images that can hold them: this writes to the images.
+    pub bitmaps: bool,
 }
 
 /// What one file of the source is.
@@ -57,15 +72,29 @@ pub enum Seen {
     InUse(String),
 }
 
+/// A disk that can be read.
+pub struct Served {
+    /// Where from.
+    pub export: Export,
+    /// What changed on it since the last tree's content, if that is known.
+    pub changes: Option<Vec<Range<u64>>>,
+    /// True if a bitmap records every change from before this reading.
+    pub is_marked: bool,
+}
+
 /// The images of one run.
 pub struct Disks {
     tools: Tools,
     /// What the tools say of themselves, if they are there; `None`: every image is a file.
     version: Option<String>,
     folder: PathBuf,
+    bitmaps: Option<Bitmaps>,
+    seed: u64,
     /// False for a source of another kind: nothing is looked at.
     is_on: bool,
     seen: Mutex<HashMap<Vec<u8>, Seen>>,
+    /// How each disk was read.
+    notes: Mutex<HashMap<Vec<u8>, String>>,
     handles: Mutex<Handles>,
     exports: AtomicU64,
 }
@@ -77,15 +106,20 @@ impl Disks {
             tools: Tools::default(),
             version: None,
             folder: PathBuf::new(),
+            bitmaps: None,
+            seed: 0,
             is_on: false,
             seen: Mutex::default(),
+            notes: Mutex::default(),
             handles: Mutex::default(),
             exports: AtomicU64::new(0),
         }
     }
 
-    /// Those of a source of kind `virtual_disk`, whose state is in `state`. Undoes what a run that was cut left.
-    pub fn new(tools: Tools, state: &Path) -> Self {
+    /// Those of a source of kind `virtual_disk`, whose state is in `state`; `run` is no other run's. Undoes what a run that was cut
+    /// left.
+    pub fn new(rules: DiskRules, state: &Path, run: &SessionId) -> Self {
+        let tools = rules.tools;
         let folder = state.join("disks");
         match export::clear(&folder) {
             Ok(0) => {}
@@ -93,7 +127,9 @@ impl Disks {
             Err(error) => tracing::warn!(%error, "the folder of the disk images cannot be read"),
         }
         let version = tools.version().inspect_err(|error| tracing::warn!(%error, "disk images are read as files")).ok();
-        Self { tools, version, folder, is_on: true, ..Self::none() }
+        let bitmaps = rules.bitmaps.then(|| Bitmaps::new(state, &run.to_string()));
+        let seed = u64::from_le_bytes(*run.as_bytes().first_chunk().expect("an id has sixteen bytes"));
+        Self { tools, version, folder, bitmaps, seed, is_on: true, ..Self::none() }
     }
 
     /// Those of a source that is only looked at: nothing can be served.
@@ -173,14 +209,41 @@ impl Disks {
         }
     }
 
+    /// True for a source of images.
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// What samples of disks are chosen by; another one in each run.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Serves the disk of an image. One that cannot be served is a file from now on.
+    ///
+    /// `key` names its records; `old` is the digest of what the last tree has of it. With bitmaps, one is added to the image first if
+    /// the disk may have changed.
     ///
     /// # Errors
     /// [`std::io::ErrorKind::ResourceBusy`] if it is in use.
-    pub fn open(&self, path: &[u8], (file, image): (&File, &Image)) -> std::io::Result<Option<Export>> {
-        let number = self.exports.fetch_add(1, Ordering::Relaxed);
-        match Export::start(&self.tools, (&self.folder, number), (file, image.label.format), None) {
-            Ok(export) => Ok(Some(export)),
+    pub fn open(
+        &self,
+        (path, key): (&[u8], &str),
+        (file, image): (&File, &Image),
+        old: Option<&[u8; 32]>,
+    ) -> std::io::Result<Option<Served>> {
+        let served = self.serve(key, (file, image), old);
+        match served {
+            Ok(served) => {
+                let how = match &served.changes {
+                    Some(changes) => {
+                        format!("bitmap {}", changes.iter().map(|range| range.end - range.start).sum::<u64>())
+                    }
+                    None => "whole".to_owned(),
+                };
+                self.notes.lock().insert(path.to_vec(), how);
+                Ok(Some(served))
+            }
             Err(ExportError::Tool(ToolError::InUse(said))) => {
                 Err(std::io::Error::new(std::io::ErrorKind::ResourceBusy, said))
             }
@@ -192,18 +255,71 @@ impl Disks {
         }
     }
 
+    fn serve(&self, key: &str, (file, image): (&File, &Image), old: Option<&[u8; 32]>) -> Result<Served, ExportError> {
+        let start = |bitmap: Option<&str>| {
+            let number = self.exports.fetch_add(1, Ordering::Relaxed);
+            Export::start(&self.tools, (&self.folder, number), (file, image.label.format), bitmap)
+        };
+        let plain = |is_marked| Ok(Served { export: start(None)?, changes: None, is_marked });
+        let Some(bitmaps) = self.bitmaps.as_ref().filter(|_| image.label.format == Format::Qcow2) else {
+            return plain(false);
+        };
+        let mark = || {
+            let marked = bitmaps.mark(&self.tools, (file, key), &image.bitmaps);
+            marked.inspect_err(|error| tracing::warn!(%error, "no bitmap can be kept in a disk image")).is_ok()
+        };
+        let Some(since) = old.and_then(|digest| bitmaps.since(key, digest, &image.bitmaps)) else {
+            return plain(mark());
+        };
+        let with_map = || {
+            let mut export = start(Some(&since))?;
+            let changes = export.client()?.changes()?;
+            Ok::<_, ExportError>((export, changes))
+        };
+        match with_map() {
+            // Nothing changed: the bitmap goes on being the one since that content.
+            Ok((export, Some(changes))) if changes.is_empty() => {
+                Ok(Served { export, changes: Some(changes), is_marked: false })
+            }
+            Ok((export, Some(_))) => {
+                drop(export);
+                let is_marked = mark();
+                // What was written in between is in the map that is asked for now.
+                let (export, changes) = with_map()?;
+                Ok(Served { export, changes, is_marked })
+            }
+            Ok((export, None)) => Ok(Served { export, changes: None, is_marked: false }),
+            Err(error @ ExportError::Tool(ToolError::InUse(_))) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the bitmap of a disk image cannot be used: the whole disk is read");
+                plain(mark())
+            }
+        }
+    }
+
+    /// Notes that the disk of a marked image was read: its content has this digest.
+    pub fn was_read(&self, key: &str, digest: &[u8; 32]) {
+        let recorded = self.bitmaps.as_ref().map_or(Ok(()), |bitmaps| bitmaps.record(key, digest));
+        if let Err(error) = recorded {
+            tracing::warn!(%error, "the bitmap of a disk image will not be used");
+        }
+    }
+
     /// What was seen, for the sealed part of the snapshot: a name and a value each, in order.
     pub fn evidence(&self) -> Vec<(String, String)> {
         if !self.is_on {
             return Vec::new();
         }
         let tools = ("disk_tools".to_owned(), self.version.clone().unwrap_or_else(|| "none".into()));
-        let seen = self.seen.lock();
+        let (seen, notes) = (self.seen.lock(), self.notes.lock());
         let mut images: Vec<(String, String)> = seen
             .iter()
             .filter_map(|(path, seen)| {
                 let how = match seen {
-                    Seen::Disk(image) => format!("disk {} {}", image.label.format.name(), image.bytes),
+                    Seen::Disk(image) => {
+                        let how = notes.get(path).map_or("unchanged", String::as_str);
+                        format!("disk {} {} {how}", image.label.format.name(), image.bytes)
+                    }
                     Seen::File(AsFile::Plain) => return None,
                     Seen::File(why) => format!("file {}", why.word()),
                     Seen::InUse(_) => "in_use".to_owned(),
@@ -232,7 +348,10 @@ pub fn examine(tools: Option<&Tools>, file: &File, name: &[u8]) -> Seen {
         Ok(info) => match container.map(|format| info.plan(format)) {
             None => Seen::File(AsFile::Plain),
             Some(Err(why)) => Seen::File(why),
-            Some(Ok(label)) => Seen::Disk(Arc::new(Image { label, bytes: info.virtual_size() })),
+            Some(Ok(label)) => {
+                let bitmaps = info.bitmaps().to_vec();
+                Seen::Disk(Arc::new(Image { label, bytes: info.virtual_size(), bitmaps }))
+            }
         },
     }
 }
