@@ -20,7 +20,7 @@ pub const DEFAULT_STATE: &str = "/var/lib/dobaas";
 /// Country that the data may lie in if nobody says otherwise.
 pub const DEFAULT_LOCATION: &str = "FR";
 
-const KEYS: [&str; 7] = ["server", "location", "state", "lang", "log", "bandwidth", "disk_bitmaps"];
+const KEYS: [&str; 8] = ["server", "location", "state", "lang", "log", "bandwidth", "disk_bitmaps", "journal"];
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// The settings; `None` where nothing was said.
@@ -40,6 +40,8 @@ pub struct Config {
     pub bandwidth: Option<Bandwidth>,
     /// Bitmaps of changes are kept in disk images.
     pub disk_bitmaps: bool,
+    /// Whether the service listens for changes and passes by directories without any.
+    pub journal: Option<bool>,
 }
 
 /// Why settings are refused.
@@ -112,6 +114,10 @@ impl Config {
 
     /// Takes one value; what it must be, if it is something else.
     fn set(&mut self, key: &'static str, value: &Value) -> Result<(), &'static str> {
+        if key == "journal" {
+            self.journal = Some(value.as_bool().ok_or("true or false")?);
+            return Ok(());
+        }
         let text = value.as_str().ok_or("a text")?.to_owned();
         match key {
             "server" if text.starts_with("https://") => self.server = Some(text),
@@ -204,7 +210,7 @@ mod tests {
         let keys: Vec<&str> = settings.iter().map(|line| line.split(" = ").next().unwrap()).collect();
         assert_eq!(keys, KEYS);
         let config = merged(&settings.join("\n")).unwrap();
-        assert_eq!(config.lang, Some(Lang::French));
+        assert_eq!((config.lang, config.journal), (Some(Lang::French), Some(true)));
         assert_eq!(config.location.as_deref(), Some(DEFAULT_LOCATION));
         assert_eq!(config.state.as_deref(), Some(Path::new(DEFAULT_STATE)));
     }
@@ -230,6 +236,7 @@ mod tests {
             "log = 3",
             "log = 'x'",
             "disk_bitmaps = '1'",
+            "journal = 'x'",
         ] {
             assert!(matches!(merged(text), Err(ConfigError::Value { .. })), "{text}");
         }

@@ -239,6 +239,17 @@ pub const SUSPENDED_ASK_S: i64 = 1_800;
 pub const SETS_REFRESH_S: i64 = 900;
 /// Longest sleep of a service before it looks at the clock again, in seconds: a machine may have slept meanwhile.
 pub const CLOCK_LOOK_S: i64 = 30;
+/// Most directories that a change journal watches; an idle watch costs about a kilobyte of kernel memory, and as much in the agent.
+pub const JOURNAL_FOLDERS_MAX: usize = 262_144;
+/// A change journal takes one part in so many of the watches that the system allows a user: other programs need some.
+pub const JOURNAL_WATCHES_SHARE: usize = 2;
+/// One run in so many walks everything although a change journal says what changed: what the journal cannot hear of (mapped files,
+/// names outside of the set) is then at most seven runs old.
+pub const JOURNAL_FULL_EVERY: u32 = 8;
+/// So does the first run after this time since the last full walk, in seconds: no restore point of another day rests on a hint alone.
+pub const JOURNAL_FULL_S: i64 = 86_400;
+/// Longest wait for what the watcher of a change journal has not told yet, in milliseconds; after that it is not believed.
+pub const JOURNAL_FENCE_MS: u64 = 10_000;
 /// Times that an agent lays missing chunks again before it reads everything.
 pub const MISSING_ROUNDS_MAX: usize = 2;
 

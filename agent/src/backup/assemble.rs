@@ -108,6 +108,7 @@ pub fn assemble<'m>(
         deferred: Deferred::default(),
         skipped: Vec::new(),
         pages: Vec::new(),
+        unsettled: Vec::new(),
     };
     let tree = assembler.run(builder)?;
     let Assembler { files_fuzzy, files_vanished, files_absent, deferred, skipped, pages, .. } = assembler;
@@ -130,6 +131,8 @@ struct Assembler<'a, 'r, 'k, 'm> {
     deferred: Deferred,
     skipped: Vec<SkippedItem>,
     pages: Vec<String>,
+    /// The directory that was distrusted last.
+    unsettled: Vec<u8>,
 }
 
 impl Assembler<'_, '_, '_, '_> {
@@ -161,6 +164,7 @@ impl Assembler<'_, '_, '_, '_> {
         S: FnMut(Node) -> Result<(), BackupError>,
     {
         self.push_carried(Some(key), builder)?;
+        self.note_row(key, made.1);
         if let EntryKind::File(FileContent { content: Content::Layers(layers), .. }) = &made.0.kind {
             let roots: Vec<ChunkId> = layers.iter().map(|layer| layer.root).collect();
             self.out.keep_below(&roots)?;
@@ -178,10 +182,23 @@ impl Assembler<'_, '_, '_, '_> {
             if let EntryKind::File(file) = &mut entry.kind {
                 file.content = self.content(file.content.clone())?;
             }
+            self.note_row(&key, Row::UNKNOWN);
             self.out.recorder.borrow_mut().row(Row::UNKNOWN);
             builder.push(&key, &entry)?;
         }
         Ok(())
+    }
+
+    /// An entry that cannot be compared is looked at by the next run, whatever the journal says.
+    fn note_row(&mut self, key: &EntryKey, row: Row) {
+        if let Some(journal) = self.inputs.shared.journal.filter(|_| row == Row::UNKNOWN) {
+            let path = key.path();
+            let directory = path.iter().rposition(|byte| *byte == b'/').map_or(&[][..], |at| &path[..at]);
+            if self.unsettled != directory {
+                journal.distrust(directory);
+                self.unsettled = directory.to_vec();
+            }
+        }
     }
 
     fn planned<S>(&mut self, planned: Planned, builder: &mut TreeBuilder<'_, S>) -> Result<(), BackupError>

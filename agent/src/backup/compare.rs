@@ -3,7 +3,7 @@
 //! It merges two sorted streams, opens no file, and hands over a plan in key order.
 //!
 //! Invariant: unchanged means: same kind, size, mtime, ctime, inode and device as when it was read, and that was at least two seconds
-//! after its last change (others have no row in the memory).
+//! after its last change (others have no row in the memory); or it is in a directory that the change journal vouches for.
 //! Invariant: no job stays open for longer than the plan's queue is, so the reader of the plan never waits for a job that was not
 //! submitted.
 
@@ -23,8 +23,9 @@ use crate::backup::plan::{Planned, Tally, directory_key, entry_key, entry_of, ra
 use crate::backup::previous::Previous;
 use crate::backup::progress::Progress;
 use crate::backup::shared::Shared;
-use crate::source::files::{Item, Listing, join};
+use crate::source::files::{Found, Item, Kept, Listing, join};
 use crate::source::handles::Handles;
+use crate::source::journal::Journal;
 use crate::source::metadata::{FileKind, Owners, Stat};
 use crate::source::{SkipReason, SkippedItem, is_gone};
 use crate::state::memory::Row;
@@ -70,8 +71,22 @@ pub struct Comparer<'r> {
     handles: Handles,
     owners: Arc<Owners>,
     racy_from_ns: i64,
-    skipped: Vec<SkippedItem>,
-    tally: Tally,
+    /// True if the walk passes by directories.
+    follows: bool,
+    /// The directory that is compared, and its keys' start, if the journal says that nothing in it changed.
+    settled: Option<(Arc<[u8]>, Vec<u8>)>,
+    compared: Compared,
+}
+
+/// What a comparison found.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// What could not be seen.
+    pub skipped: Vec<SkippedItem>,
+    /// The counts.
+    pub tally: Tally,
+    /// Directories in which something differs although the journal says that nothing does.
+    pub suspects: Vec<Vec<u8>>,
 }
 
 impl<'r> Comparer<'r> {
@@ -100,16 +115,17 @@ impl<'r> Comparer<'r> {
             handles: Handles::default(),
             owners,
             racy_from_ns: racy_from(started_at_ns),
-            skipped: Vec::new(),
-            tally: Tally::default(),
+            follows: shared.journal.is_some_and(Journal::is_followed),
+            settled: None,
+            compared: Compared::default(),
         })
     }
 
-    /// Compares everything that the walk hands over; what could not be seen, and the counts.
+    /// Compares everything that the walk hands over.
     ///
     /// # Errors
     /// If the memory cannot be read.
-    pub fn run(mut self, batches: &Receiver<Vec<Listing>>) -> Result<(Vec<SkippedItem>, Tally), BackupError> {
+    pub fn run(mut self, batches: &Receiver<Vec<Found>>) -> Result<Compared, BackupError> {
         for batch in batches {
             if self.shared.failure.lock().is_some() {
                 break;
@@ -117,9 +133,14 @@ impl<'r> Comparer<'r> {
             if self.shared.progress.is_cancelled() {
                 return Err(BackupError::Cancelled);
             }
-            for mut listing in batch {
-                self.skipped.append(&mut listing.skipped);
-                self.listing(&listing)?;
+            for found in batch {
+                match found {
+                    Found::Listing(mut listing) => {
+                        self.compared.skipped.append(&mut listing.skipped);
+                        self.listing(&listing)?;
+                    }
+                    Found::Kept(kept) => self.kept(&kept)?,
+                }
             }
         }
         while self.previous.peek().is_some() {
@@ -127,31 +148,39 @@ impl<'r> Comparer<'r> {
         }
         self.submit_group();
         self.hand_over();
-        Ok((self.skipped, self.tally))
+        Ok(self.compared)
     }
 
     fn listing(&mut self, listing: &Listing) -> Result<(), BackupError> {
         let mut key = directory_key(&listing.directory);
         let prefix_bytes = key.len();
+        if listing.is_settled || self.settled.is_some() {
+            self.pass_deleted_before(&key)?;
+            self.settled = listing.is_settled.then(|| (listing.directory.clone(), key.clone()));
+        }
         for item in &listing.items {
             key.truncate(prefix_bytes);
             key.extend_from_slice(listing.name(item));
-            while self.previous.peek().is_some_and(|(old, _)| old < key.as_slice()) {
-                self.pass_deleted()?;
-            }
-            self.count(&item.stat);
+            self.pass_deleted_before(&key)?;
+            self.count(item.stat.kind);
             let is_old = self.previous.peek().is_some_and(|(old, _)| old == key.as_slice());
             let likeness = if is_old { self.likeness(&key, &item.stat) } else { Likeness::Different };
             if likeness == Likeness::Unchanged {
-                self.pass_unchanged(&item.stat)?;
+                self.pass_unchanged(item.stat.kind, item.stat.size)?;
                 continue;
             }
             self.disturb()?;
+            match item.stat.kind == FileKind::File && item.stat.links > 1 {
+                // Its other names may be where the walk passed by, and one of them has to become a further name.
+                true if self.follows && likeness == Likeness::Different => return Err(BackupError::FurtherName),
+                true => {}
+                false => self.suspect(&key),
+            }
             if item.stat.kind == FileKind::File {
                 *match (is_old, likeness) {
-                    (false, _) => &mut self.tally.files_new,
-                    (true, Likeness::FurtherName) => &mut self.tally.files_unchanged,
-                    (true, _) => &mut self.tally.files_changed,
+                    (false, _) => &mut self.compared.tally.files_new,
+                    (true, Likeness::FurtherName) => &mut self.compared.tally.files_unchanged,
+                    (true, _) => &mut self.compared.tally.files_changed,
                 } += 1;
             }
             let previous = if is_old { self.old_file(&item.stat)? } else { None };
@@ -161,6 +190,40 @@ impl<'r> Comparer<'r> {
             self.changed(listing, item, (&key, previous))?;
         }
         Ok(())
+    }
+
+    /// Takes over entries of the last tree that the walk passed by.
+    fn kept(&mut self, kept: &Kept) -> Result<(), BackupError> {
+        let mut prefix = directory_key(&kept.directory);
+        if kept.whole {
+            prefix.pop();
+        }
+        self.pass_deleted_before(&prefix)?;
+        while let Some((key, old)) = self.previous.peek()
+            && key.starts_with(&prefix)
+        {
+            let (kind, size) = match (old.is_directory, old.is_file) {
+                (true, _) => (FileKind::Directory, 0),
+                (false, true) => (FileKind::File, old.size),
+                // Further names of a file are never taken over unseen: what is left is no file.
+                (false, false) => (FileKind::Symlink, 0),
+            };
+            self.count(kind);
+            Progress::add(&self.shared.progress.items_seen, 1);
+            Progress::add(&self.shared.progress.bytes_seen, size);
+            self.pass_unchanged(kind, size)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that something differs where the journal says that nothing does.
+    fn suspect(&mut self, key: &[u8]) {
+        if let Some((directory, prefix)) = &self.settled
+            && key.starts_with(prefix)
+            && self.compared.suspects.last().is_none_or(|last| **last != **directory)
+        {
+            self.compared.suspects.push(directory.to_vec());
+        }
     }
 
     /// The file that the cursor stands at, if its content is compared or may have to stay as it was.
@@ -180,12 +243,13 @@ impl<'r> Comparer<'r> {
         self.shared.laying == Laying::Nothing && !self.shared.known.has_missing()
     }
 
-    fn count(&mut self, stat: &Stat) {
-        match stat.kind {
-            FileKind::File => self.tally.files += 1,
-            FileKind::Directory => self.tally.directories += 1,
-            _ => self.tally.others += 1,
-        }
+    fn count(&mut self, kind: FileKind) {
+        let tally = &mut self.compared.tally;
+        *match kind {
+            FileKind::File => &mut tally.files,
+            FileKind::Directory => &mut tally.directories,
+            _ => &mut tally.others,
+        } += 1;
     }
 
     /// How the entry that the cursor stands at compares with what the walk saw.
@@ -215,11 +279,11 @@ impl<'r> Comparer<'r> {
         (first.as_bytes() != key).then(|| first.clone())
     }
 
-    fn pass_unchanged(&mut self, stat: &Stat) -> Result<(), BackupError> {
-        if stat.kind == FileKind::File {
-            self.tally.files_unchanged += 1;
+    fn pass_unchanged(&mut self, kind: FileKind, size: u64) -> Result<(), BackupError> {
+        if kind == FileKind::File {
+            self.compared.tally.files_unchanged += 1;
             Progress::add(&self.shared.progress.files_done, 1);
-            Progress::add(&self.shared.progress.bytes_done, stat.size);
+            Progress::add(&self.shared.progress.bytes_done, size);
         }
         if !self.leaf_is_clean {
             let at = self.previous.position();
@@ -229,9 +293,19 @@ impl<'r> Comparer<'r> {
         self.pass()
     }
 
+    fn pass_deleted_before(&mut self, key: &[u8]) -> Result<(), BackupError> {
+        while self.previous.peek().is_some_and(|(old, _)| old < key) {
+            self.pass_deleted()?;
+        }
+        Ok(())
+    }
+
     fn pass_deleted(&mut self) -> Result<(), BackupError> {
         self.disturb()?;
-        self.tally.files_deleted +=
+        if let Some(old) = self.previous.peek().map(|(old, _)| old.to_vec()).filter(|_| self.settled.is_some()) {
+            self.suspect(&old);
+        }
+        self.compared.tally.files_deleted +=
             u64::from(self.previous.peek().is_some_and(|(_, old)| old.is_file && !old.is_carried));
         self.pass()
     }
@@ -376,7 +450,7 @@ impl<'r> Comparer<'r> {
     fn skip(&mut self, directory: &[u8], name: &[u8], error: &std::io::Error) {
         if !is_gone(error) {
             let (path, reason) = (join(directory, name), SkipReason::of(error));
-            self.skipped.push(SkippedItem { path, reason, detail: error.to_string(), accepted: false });
+            self.compared.skipped.push(SkippedItem { path, reason, detail: error.to_string(), accepted: false });
         }
     }
 

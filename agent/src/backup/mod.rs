@@ -109,6 +109,9 @@ pub enum BackupError {
     /// The session key cannot be sealed to its recipients.
     #[error(transparent)]
     Envelope(#[from] common::envelope::EnvelopeError),
+    /// A file got one more name in a pass that follows a change journal: the pass begins again without it.
+    #[error("a file has one more name than before")]
+    FurtherName,
     /// The run was asked to stop.
     #[error("interrupted")]
     Cancelled,

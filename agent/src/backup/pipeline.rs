@@ -20,25 +20,26 @@ use tokio::runtime::Handle;
 use crate::backup::BackupError;
 use crate::backup::assemble::{Assembled, Inputs, assemble};
 use crate::backup::carry::Deferred;
-use crate::backup::compare::{Comparer, PLAN_BATCHES_MAX};
+use crate::backup::compare::{Compared, Comparer, PLAN_BATCHES_MAX};
 use crate::backup::content::KnownContent;
 use crate::backup::desk::{Desk, Laying};
 use crate::backup::job::JobResult;
-use crate::backup::plan::{Tally, racy_from};
+use crate::backup::plan::racy_from;
 use crate::backup::progress::{Progress, Step};
 use crate::backup::seal::{Press, SealOptions, SealingKeys};
 use crate::backup::shared::Shared;
 use crate::backup::split::{ChunkParams, Splitter};
 use crate::backup::upload::{Portions, Upload};
-use crate::backup::walk::{BATCHES_MAX, walk};
+use crate::backup::walk::{BATCHES_MAX, Wanted, walk};
 use crate::backup::work::Worker;
 use crate::remote::Remote;
 use crate::remote::backup::OpenSession;
 use crate::remote::transfer::{Answer, FrameClass, Transfer};
 use crate::source::disk::Disks;
 use crate::source::excludes::Acceptance;
-use crate::source::files::select;
+use crate::source::journal::Journal;
 use crate::source::metadata::Owners;
+use crate::source::paths::PathTree;
 use crate::source::{FileSet, SkipReason, SkippedItem};
 use crate::state::memory::Memory;
 use crate::state::pages::PageFolder;
@@ -59,6 +60,10 @@ pub struct Pipeline<'a> {
     pub set: &'a FileSet,
     /// The disk images in it.
     pub disks: &'a Disks,
+    /// Where its paths lead.
+    pub selected: &'a PathTree,
+    /// What this machine heard of changes, if it listens; its pass has begun.
+    pub journal: Option<&'a Journal>,
     /// Keys of the scope.
     pub keys: &'a ScopeKeys,
     /// What frames are sealed with.
@@ -95,6 +100,8 @@ pub struct Laid<'m> {
     pub recorder: Recorder<'m>,
     /// Names of the page hashes to be kept with it.
     pub pages: Vec<String>,
+    /// Directories in which something differs although the journal says that nothing does.
+    pub suspects: Vec<Vec<u8>>,
 }
 
 impl Pipeline<'_> {
@@ -103,7 +110,6 @@ impl Pipeline<'_> {
     /// # Errors
     /// The first failure of any thread.
     pub fn run<'m>(&self, memory: Option<&'m Memory>, missing: HashSet<ChunkId>) -> Result<Laid<'m>, BackupError> {
-        let selected = select(self.set)?;
         let owners = Arc::new(Owners::of_this_system());
         let worker_count = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
         let desk = Desk::new(worker_count + 2, worker_count + SPARE_BUFFERS, self.laying);
@@ -118,6 +124,7 @@ impl Pipeline<'_> {
             known: KnownContent::new(memory, missing),
             splitter: Splitter::new(self.keys, ChunkParams::V1).expect("the parameters of version 1 are tested"),
             disks: self.disks,
+            journal: self.journal,
             pages: PageFolder::of(self.folder),
             class_without_pages: self.class_without_pages,
             keys: self.keys,
@@ -137,8 +144,9 @@ impl Pipeline<'_> {
         let (assembled, compared) = std::thread::scope(|scope| {
             scope.spawn(|| {
                 let batches = batches;
-                walk((self.set, &selected), self.disks, &batches, self.progress)
-                    .unwrap_or_else(|error| shared.fail(error));
+                let wanted =
+                    Wanted { set: self.set, selected: self.selected, journal: self.journal, disks: self.disks };
+                walk(&wanted, &batches, self.progress).unwrap_or_else(|error| shared.fail(error));
             });
             let comparison = scope.spawn(|| {
                 let comparer = Comparer::new(shared, plan, owners.clone(), self.started_at_ns);
@@ -211,14 +219,18 @@ impl Pipeline<'_> {
     fn laid<'m>(
         &self,
         (assembled, recorder): (Assembled, Recorder<'m>),
-        (mut skipped, tally): (Vec<SkippedItem>, Tally),
+        compared: Compared,
     ) -> Result<Laid<'m>, BackupError> {
+        let Compared { mut skipped, tally, suspects } = compared;
         let unread = assembled.files_absent;
         skipped.extend(assembled.skipped);
         let acceptance = Acceptance::new(self.set)?;
         // That something may be unreadable does not say that it may wait.
         let may_be_accepted = |item: &&mut SkippedItem| item.reason != SkipReason::Deferred;
         skipped.iter_mut().filter(may_be_accepted).for_each(|item| item.accepted |= acceptance.accepts(&item.path));
+        if let Some(journal) = self.journal {
+            skipped.iter().for_each(|item| journal.distrust_item(&item.path));
+        }
         let progress = self.progress;
         let counts = Counts {
             files: tally.files - unread - assembled.files_vanished,
@@ -236,6 +248,6 @@ impl Pipeline<'_> {
             duration_ms: 0,
         };
         let Assembled { tree, deferred, pages, .. } = assembled;
-        Ok(Laid { tree, counts, skipped, deferred, recorder, pages })
+        Ok(Laid { tree, counts, skipped, deferred, recorder, pages, suspects })
     }
 }

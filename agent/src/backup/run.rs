@@ -35,6 +35,10 @@ use crate::remote::retry::{Backoff, retry};
 use crate::remote::transfer::FrameClass;
 use crate::remote::{Remote, RemoteError};
 use crate::source::disk::{DiskRules, Disks};
+use crate::source::files::select;
+use crate::source::journal::doubt::Doubt;
+use crate::source::journal::{Ask, Journal, Mode, Success, WalkNote};
+use crate::source::paths::PathTree;
 use crate::source::{FileSet, SkippedItem};
 use crate::state::identity::Identity;
 use crate::state::journal::{self, OpenedSession, RunLock};
@@ -75,6 +79,8 @@ pub struct Request<'a> {
     pub started_at_ns: i64,
     /// How frames are made.
     pub options: SealOptions,
+    /// What this machine heard of changes, if it listens.
+    pub journal: Option<&'a Journal>,
 }
 
 /// How complete a snapshot is.
@@ -117,6 +123,8 @@ pub struct Outcome {
     pub rolled_back: bool,
     /// How long it took.
     pub duration: Duration,
+    /// How it walked.
+    pub walk: WalkNote,
 }
 
 impl Outcome {
@@ -189,24 +197,31 @@ impl Run<'_> {
             return Err(BackupError::Location { found: found.clone(), wanted });
         }
         let rolled_back = self.keep_announced(&mut receipts, &session.opened)?;
-        let mut missing = HashSet::new();
+        let (mut missing, mut is_own) = (HashSet::new(), true);
         match &session.opened.memory {
             MemoryWorth::Valid => {}
             MemoryWorth::ValidExcept(ids) => missing.extend(ids.iter().copied()),
-            MemoryWorth::Invalid => memory = self.fetch(&session.opened)?,
+            MemoryWorth::Invalid => (memory, is_own) = (self.fetch(&session.opened)?, false),
         }
-        let (mut round, mut is_fetched, mut refusal) = (0, false, None);
+        let (mut round, mut is_fetched, mut refusal, mut doubt) = (0, false, None, None);
         while round <= MISSING_ROUNDS_MAX + 1 {
             // After enough rounds nothing that is remembered is trusted: everything is read.
             let known = memory.as_ref().filter(|_| round <= MISSING_ROUNDS_MAX);
             let laying = if refusal.is_some() { Laying::Nothing } else { Laying::AsNeeded };
-            let laid = match self.lay(&session, known, (missing.clone(), laying)) {
+            let remembered = known.filter(|_| is_own).map(|memory| memory.remembered().snapshot);
+            let repairs = !missing.is_empty() || laying == Laying::Nothing;
+            let selected = self.select(remembered, if repairs { Some(Doubt::Repair) } else { doubt })?;
+            let laid = match self.lay((&session, &selected), known, (missing.clone(), laying)) {
                 // A node that is damaged shows when it is read: the tree is fetched, once, and the pass begins again.
                 Err(BackupError::Memory(error)) if memory.is_some() && !is_fetched => {
                     tracing::warn!(%error, "the memory of the last tree is not used");
                     memory::forget(&self.request.folder)?;
                     memory = self.fetch(&session.opened)?;
-                    is_fetched = true;
+                    (is_fetched, is_own) = (true, false);
+                    continue;
+                }
+                Err(BackupError::FurtherName) if doubt.is_none() => {
+                    doubt = Some(Doubt::Names);
                     continue;
                 }
                 // What was accepted stays; a second pass makes a snapshot of it.
@@ -259,6 +274,8 @@ impl Run<'_> {
             tracing::warn!(%error, "the tree is not remembered: the next run fetches it");
         }
         self.keep_pages(&laid.pages, laid.counts.files_deleted > 0);
+        let success = Success { snapshot: head.session, now_s: self.now_s(), suspects: &laid.suspects };
+        let walk = self.request.journal.map_or_else(WalkNote::default, |journal| journal.succeed(&success));
         journal::end(&self.request.folder)?;
         let is_complete = head.state == SnapshotState::Complete;
         Ok(Outcome {
@@ -276,7 +293,28 @@ impl Run<'_> {
             receipt_digest: common::receipt::digest(&receipt),
             rolled_back,
             duration: self.begun.elapsed(),
+            walk,
         })
+    }
+
+    /// Where the paths of the set lead; the journal is asked whether a pass from there may follow it.
+    fn select(&self, remembered: Option<SessionId>, doubt: Option<Doubt>) -> Result<PathTree, BackupError> {
+        let set = &self.request.set;
+        let selected = select(set)?;
+        if let Some(journal) = self.request.journal {
+            let ask = Ask { set, selected: &selected, remembered, doubt, now_s: self.now_s() };
+            match journal.begin(&ask) {
+                Mode::Journal => tracing::info!("only directories in which something happened are listed"),
+                Mode::Proof(doubt) | Mode::Full(doubt) => {
+                    tracing::info!(reason = doubt.word(), "everything is walked");
+                }
+            }
+        }
+        Ok(selected)
+    }
+
+    fn now_s(&self) -> i64 {
+        self.request.started_at_ns.div_euclid(1_000_000_000)
     }
 
     /// Opens the session that was left, if it can still go on, or a new one.
@@ -360,7 +398,7 @@ impl Run<'_> {
 
     fn lay<'m>(
         &self,
-        session: &Session,
+        (session, selected): (&Session, &PathTree),
         memory: Option<&'m Memory>,
         (missing, laying): (HashSet<ChunkId>, Laying),
     ) -> Result<Laid<'m>, BackupError>
@@ -382,6 +420,8 @@ impl Run<'_> {
             open: &session.open,
             set: &self.request.set,
             disks: self.disks,
+            selected,
+            journal: self.request.journal,
             keys: self.keys,
             sealing,
             options: self.request.options,

@@ -18,6 +18,7 @@ use crate::backup::split::Splitter;
 use crate::backup::upload::Upload;
 use crate::remote::transfer::{FrameClass, Transfer};
 use crate::source::disk::Disks;
+use crate::source::journal::Journal;
 use crate::state::pages::PageFolder;
 
 /// What all threads of a run share.
@@ -38,6 +39,8 @@ pub struct Shared<'r> {
     pub splitter: Splitter,
     /// The disk images among the files.
     pub disks: &'r Disks,
+    /// What the machine heard of changes, if it listens.
+    pub journal: Option<&'r Journal>,
     /// Page hashes of large files.
     pub pages: PageFolder,
     /// How a large file that changed is counted if its page hashes are lost.

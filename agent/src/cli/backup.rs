@@ -69,6 +69,10 @@ struct SummaryEvent<'a> {
     deferred_bytes: u64,
     /// The limit that was reached, if one was: `daily_change`, `hard_volume` and others.
     limit: Option<&'a str>,
+    /// `full`, `journal`, or why a journal was not followed: `start`, `unproved`, `due`, `diverged` and others.
+    walk: &'static str,
+    /// Directories in which the walk found a change that the journal did not have.
+    journal_divergences: u64,
     today: &'a DayUse,
 }
 
@@ -231,6 +235,8 @@ fn summary<'a>(source: &'a str, outcome: &'a Outcome) -> SummaryEvent<'a> {
         deferred_files: outcome.deferred.files,
         deferred_bytes: outcome.deferred.bytes,
         limit: outcome.refusal.as_ref().and_then(|failure| failure.param("limit")),
+        walk: outcome.walk.word(),
+        journal_divergences: outcome.walk.divergences,
         today: &outcome.today,
     }
 }

@@ -2,11 +2,16 @@
 //!
 //! It prints nothing: what happens goes to the log, without names of files, and into the state folder, where `dobaas status` reads it.
 //!
+//! It holds the change journals of the sources: they hear of changes for as long as it runs.
+//!
 //! Invariant: a stop asked for while a source is being backed up ends the run at its next chunk, and the service with exit code 0.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
-use common::id::AgentId;
+use common::id::{AgentId, SourceId};
 use jiff::Timestamp;
 
 use super::context::Context;
@@ -15,19 +20,23 @@ use super::trial::{Bench, Choice, keep_for};
 use crate::backup::run::Outcome;
 use crate::service::daemon::{Scheduled, Surroundings, Woken, serve};
 use crate::service::ending::Ending;
+use crate::source::journal::Journal;
 use crate::state::runs::RunResult;
+use crate::state::source_folder;
 
 /// This machine.
 struct Machine<'a> {
     context: &'a Context,
     agent: AgentId,
+    /// Those of the sources that were backed up since the start.
+    journals: RefCell<HashMap<SourceId, Rc<Journal>>>,
 }
 
 /// Runs `service run`.
 pub fn run(context: &Context) -> Result<Exit, CliError> {
     let agent = context.identity()?.agent;
     tracing::info!(agent = %agent.short(), "the service runs");
-    serve(&Machine { context, agent }, &agent, &context.state)?;
+    serve(&Machine { context, agent, journals: RefCell::default() }, &agent, &context.state)?;
     tracing::info!("the service stops");
     Ok(Exit::Done)
 }
@@ -37,8 +46,20 @@ impl Machine<'_> {
         let identity = self.context.identity()?;
         let remote = self.context.connect(&identity.address, Some(identity.token))?;
         let sets = self.context.wait(remote.sets())?.sets;
-        let own = sets.into_iter().filter(|set| set.agent == self.agent);
-        Ok(own.map(|set| Scheduled { source: set.source, name: set.name, schedule: set.schedule }).collect())
+        let own: Vec<_> = sets.into_iter().filter(|set| set.agent == self.agent).collect();
+        // A source that is not this machine's any more is not watched any more.
+        self.journals.borrow_mut().retain(|source, _| own.iter().any(|set| set.source == *source));
+        Ok(own
+            .into_iter()
+            .map(|set| Scheduled { source: set.source, name: set.name, schedule: set.schedule })
+            .collect())
+    }
+
+    fn journal(&self, source: &SourceId) -> Option<Rc<Journal>> {
+        let folder = source_folder(&self.context.state, source);
+        let is_wanted = self.context.config.journal.unwrap_or(true);
+        let mut journals = self.journals.borrow_mut();
+        is_wanted.then(|| journals.entry(*source).or_insert_with(|| Rc::new(Journal::new(&folder))).clone())
     }
 
     fn back_up(&self, source: &Scheduled) -> Result<(), CliError> {
@@ -53,8 +74,9 @@ impl Machine<'_> {
                 (&Ending::of_command(error.refusal(), &error.word()), started_at),
             );
         })?;
+        let journal = self.journal(&source.source);
         for set in &bench.sets {
-            log(&source.name, &bench.run_scheduled(set, &self.context.stop.watched_run())?);
+            log(&source.name, &bench.run_scheduled(set, &self.context.stop.watched_run(), journal.as_deref())?);
         }
         Ok(())
     }
@@ -101,6 +123,7 @@ fn log(source: &str, outcome: &Outcome) {
         changed_bytes = outcome.server.changed_bytes,
         sent_bytes = outcome.counts.sent_bytes,
         seconds = outcome.duration.as_secs(),
+        walk = outcome.walk.word(),
         "the backup is made"
     );
     if result == RunResult::Refused {

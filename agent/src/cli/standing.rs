@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::remote::restore::SourceInfo;
+use crate::source::journal::doubt::Doubt;
 use crate::state::runs::{LastRun, RunResult, Runs};
 
 /// A planned run that is this far in the past was made by nobody.
@@ -36,6 +37,10 @@ struct LastRunDocument {
     /// `complete`, `partial`, `deferred`, `refused`, `failed`, `busy`, `maintenance`, `suspended` or `interrupted`.
     result: &'static str,
     error: Option<String>,
+    /// `full`, `journal`, or why the change journal was not followed.
+    walk: Option<String>,
+    /// Directories in which the walk found a change that the journal did not have.
+    journal_divergences: u64,
 }
 
 /// What is known of one source.
@@ -100,6 +105,8 @@ impl Standing<'_> {
                 ended_at: last.ended_at.to_string(),
                 result: last.result.word(),
                 error: last.error.clone(),
+                walk: last.walk.as_ref().map(|walk| walk.by.clone()),
+                journal_divergences: last.walk.as_ref().map_or(0, |walk| walk.divergences),
             }),
             failures: self.runs.map_or(0, |runs| runs.standing.failures),
         }
@@ -121,6 +128,7 @@ impl Standing<'_> {
         {
             parts.push(self.last(last, texts));
         }
+        parts.extend(self.journal(texts));
         if self.schedule.is_some() {
             parts.push(match self.service() {
                 Service::Running(since) => dated("standing-running", since),
@@ -130,6 +138,19 @@ impl Standing<'_> {
             });
         }
         texts.say_with("standing", &[("source", Arg::from(&self.info.name)), ("text", parts.join(" ").into())])
+    }
+
+    /// What a person should know of the change journal.
+    fn journal(&self, texts: Texts) -> Option<String> {
+        let walk = self.runs?.last.as_ref()?.walk.as_ref()?;
+        if walk.divergences > 0 {
+            return Some(texts.say_with("standing-journal-missed", &[("count", Arg::Count(walk.divergences))]));
+        }
+        match Doubt::named(&walk.by)? {
+            Doubt::Diverged => Some(texts.say("standing-journal-off")),
+            Doubt::Limit | Doubt::TooMany => Some(texts.say("standing-journal-limit")),
+            _ => None,
+        }
     }
 
     fn last(&self, last: &LastRun, texts: Texts) -> String {
@@ -147,6 +168,7 @@ impl Standing<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::runs::LastWalk;
     use common::id::{AgentId, ScopeId, SourceId};
     use common::source_kind::SourceKind;
 
@@ -213,9 +235,15 @@ mod tests {
         runs.standing.failures = 4;
         for result in RESULTS {
             let (started_at, ended_at) = (at("2026-11-22T19:00:00Z"), at("2026-11-22T19:05:00Z"));
-            runs.last = Some(LastRun { started_at, ended_at, result, error: None });
+            runs.last = Some(LastRun { started_at, ended_at, result, error: None, walk: None });
             say(&info, Some(&runs), None);
             runs.standing.failures = 0;
+        }
+        for (by, divergences) in [("journal", 0), ("due", 1), ("due", 12), ("diverged", 0), ("limit", 0)] {
+            let (started_at, ended_at) = (at("2026-11-22T19:00:00Z"), at("2026-11-22T19:05:00Z"));
+            let walk = Some(LastWalk { by: by.to_owned(), divergences });
+            runs.last = Some(LastRun { started_at, ended_at, result: RunResult::Complete, error: None, walk });
+            say(&info, Some(&runs), None);
         }
         insta::assert_debug_snapshot!(lines);
     }

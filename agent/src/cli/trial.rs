@@ -27,6 +27,7 @@ use crate::schedule::{Planner, Spread};
 use crate::service::ending::{Ending, note, schedule_of};
 use crate::source::disk::DiskRules;
 use crate::source::disk::tools::Tools;
+use crate::source::journal::Journal;
 use crate::state::identity::Identity;
 use crate::state::journal::LockError;
 use crate::state::runs::RunResult;
@@ -86,25 +87,30 @@ impl<'a> Bench<'a> {
     /// [`CliError`] if there is no snapshot.
     pub fn run(&self, set: &BackupSet, progress: &Arc<Progress>) -> Result<Outcome, CliError> {
         // Another run at work is no event of the source when somebody asked for one more.
-        self.run_and_keep(set, progress, |ending| ending.result != RunResult::Busy)
+        self.run_and_keep(set, (progress, None), |ending| ending.result != RunResult::Busy)
     }
 
-    /// Makes one snapshot of `set` for its schedule.
+    /// Makes one snapshot of `set` for its schedule, by what the service heard of changes.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub fn run_scheduled(&self, set: &BackupSet, progress: &Arc<Progress>) -> Result<Outcome, CliError> {
-        self.run_and_keep(set, progress, |_| true)
+    pub fn run_scheduled(
+        &self,
+        set: &BackupSet,
+        progress: &Arc<Progress>,
+        journal: Option<&Journal>,
+    ) -> Result<Outcome, CliError> {
+        self.run_and_keep(set, (progress, journal), |_| true)
     }
 
     fn run_and_keep(
         &self,
         set: &BackupSet,
-        progress: &Arc<Progress>,
+        (progress, journal): (&Arc<Progress>, Option<&Journal>),
         keeps: impl Fn(&Ending) -> bool,
     ) -> Result<Outcome, CliError> {
         let started_at = self.context.now();
-        let outcome = self.attempt(set, started_at, progress);
+        let outcome = self.attempt(set, started_at, (progress, journal));
         let ending = match &outcome {
             Ok(outcome) => Ending::of_outcome(outcome),
             Err(Attempt::Backup(error)) => Ending::of_error(error),
@@ -120,7 +126,12 @@ impl<'a> Bench<'a> {
         })
     }
 
-    fn attempt(&self, set: &BackupSet, started_at: Timestamp, progress: &Arc<Progress>) -> Result<Outcome, Attempt> {
+    fn attempt(
+        &self,
+        set: &BackupSet,
+        started_at: Timestamp,
+        (progress, journal): (&Arc<Progress>, Option<&Journal>),
+    ) -> Result<Outcome, Attempt> {
         let Self { context, identity, remote, .. } = self;
         if !is_on(set.kind) {
             return Err(Attempt::Set(CliError::new(Exit::Failed, "cli-kind-off").with("source", &set.name)));
@@ -140,6 +151,8 @@ impl<'a> Bench<'a> {
             host: context.host.clone(),
             started_at_ns: i64::try_from(started_at.as_nanosecond()).unwrap_or(i64::MAX),
             options: SealOptions { level: LEVEL, check_all: false },
+            // Who writes into disk images keeps them open, and its writes are not all heard of.
+            journal: journal.filter(|_| set.kind == SourceKind::Files),
         };
         let fresh = Fresh {
             session: SessionId::new(context.random()),

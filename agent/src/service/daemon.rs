@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn ending(end: End) -> Ending {
-        Ending { end, result: RunResult::Complete, error: None }
+        Ending { end, result: RunResult::Complete, error: None, walk: None }
     }
 
     impl Machine {

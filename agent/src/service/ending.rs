@@ -16,8 +16,9 @@ use crate::durable::DurableError;
 use crate::remote::RemoteError;
 use crate::remote::account::ChangePolicy;
 use crate::schedule::{End, Planner};
+use crate::source::journal::WalkNote;
 use crate::state::journal::LockError;
-use crate::state::runs::{LastRun, RunResult, Runs};
+use crate::state::runs::{LastRun, LastWalk, RunResult, Runs};
 
 /// The limit whose refusal ends with its day.
 const DAILY_CHANGE: &str = "daily_change";
@@ -31,6 +32,8 @@ pub struct Ending {
     pub result: RunResult,
     /// The error's stable word, if there is one.
     pub error: Option<String>,
+    /// How it walked, if it made a snapshot.
+    pub walk: Option<WalkNote>,
 }
 
 impl Ending {
@@ -44,14 +47,19 @@ impl Ending {
             (None, None, Completeness::Partial) => RunResult::Partial,
         };
         let error = outcome.refusal.as_ref().map(word);
-        Self { end: day.map_or(End::Snapshot, |day| End::Deferred { day }), result, error }
+        let walk = Some(outcome.walk);
+        Self { end: day.map_or(End::Snapshot, |day| End::Deferred { day }), result, error, walk }
     }
 
     /// Of a run that made none.
     pub fn of_error(error: &BackupError) -> Self {
         match error {
-            BackupError::Cancelled => Self { end: End::Interrupted, result: RunResult::Interrupted, error: None },
-            BackupError::Lock(LockError::Busy) => Self { end: End::Busy, result: RunResult::Busy, error: None },
+            BackupError::Cancelled => {
+                Self { end: End::Interrupted, result: RunResult::Interrupted, error: None, walk: None }
+            }
+            BackupError::Lock(LockError::Busy) => {
+                Self { end: End::Busy, result: RunResult::Busy, error: None, walk: None }
+            }
             BackupError::Remote(error) => Self::of_remote(error),
             _ => Self::failed("backup_failed"),
         }
@@ -70,7 +78,7 @@ impl Ending {
             ErrorCode::QuotaExceeded => (End::Failed, RunResult::Refused),
             _ => (End::Failed, RunResult::Failed),
         };
-        Self { end, result, error: Some(word(failure)) }
+        Self { end, result, error: Some(word(failure)), walk: None }
     }
 
     /// Of a run that ended before it opened a session: the refusal of the server, if it was that, and the error's stable word.
@@ -80,7 +88,7 @@ impl Ending {
 
     /// Of a run that failed otherwise.
     pub fn failed(error: &str) -> Self {
-        Self { end: End::Failed, result: RunResult::Failed, error: Some(error.to_owned()) }
+        Self { end: End::Failed, result: RunResult::Failed, error: Some(error.to_owned()), walk: None }
     }
 }
 
@@ -106,7 +114,8 @@ pub fn note(
         runs.standing.ended(ending.end, planner, started_at, ended_at);
     }
     runs.running_since = None;
-    runs.last = Some(LastRun { started_at, ended_at, result: ending.result, error: ending.error.clone() });
+    let walk = ending.walk.map(|walk| LastWalk { by: walk.word().to_owned(), divergences: walk.divergences });
+    runs.last = Some(LastRun { started_at, ended_at, result: ending.result, error: ending.error.clone(), walk });
     runs.store(folder)
 }
 

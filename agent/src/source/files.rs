@@ -2,7 +2,8 @@
 //! order — the key order of the snapshot tree.
 //!
 //! Directories are opened relative to their parent's handle and items are asked for relative to their directory, so renames and
-//! links cannot lead out of the tree. It opens no file except cache tags, and does not compare anything.
+//! links cannot lead out of the tree. It opens no file except cache tags, and does not compare anything. Directories that a change
+//! journal knows to be settled are named, not listed (`kept`).
 //!
 //! Invariant: a selected path that is missing or cannot be listed ends the walk with an error; it never looks like an empty tree.
 
@@ -20,6 +21,8 @@ use rustix::io::Errno;
 
 use crate::source::excludes::{CACHE_TAG_SIGNATURE, Excludes, InvalidPattern};
 use crate::source::handles::{open_directory, open_file};
+use crate::source::journal::Journal;
+use crate::source::journal::marks::Standing;
 use crate::source::metadata::{FileKind, Stat};
 use crate::source::paths::{PathTree, components};
 use crate::source::{FileSet, SkipReason, SkippedItem, is_gone};
@@ -59,7 +62,27 @@ pub struct Listing {
     pub items: Vec<Item>,
     /// What could not be seen.
     pub skipped: Vec<SkippedItem>,
+    /// True if a change journal says that nothing in it changed.
+    pub is_settled: bool,
     names: Arc<Vec<u8>>,
+}
+
+/// What the walk says next, in key order.
+#[derive(Debug)]
+pub enum Found {
+    /// Some items of one directory.
+    Listing(Listing),
+    /// Entries that are taken over from the last tree.
+    Kept(Kept),
+}
+
+/// A directory that was not listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Path of the directory from `/`, without a leading slash.
+    pub directory: Arc<[u8]>,
+    /// With everything below it; else its own entries.
+    pub whole: bool,
 }
 
 /// One item of a listing.
@@ -79,7 +102,7 @@ impl Listing {
 }
 
 /// One selected folder and its rules.
-struct Root {
+pub(super) struct Root {
     excludes: Excludes,
     path_bytes: usize,
     device: u64,
@@ -96,36 +119,39 @@ impl Root {
 
 /// What of a directory is wanted.
 #[derive(Clone)]
-enum Wanted<'t> {
+pub(super) enum Wanted<'t> {
     /// Only what leads to selected folders.
     Ancestor(&'t PathTree),
     /// Everything that the rules leave.
     All(Arc<Root>),
 }
 
-struct Below<'t> {
-    name_at: u32,
-    name_bytes: u32,
-    wanted: Wanted<'t>,
-    is_root: bool,
+pub(super) struct Below<'t> {
+    pub(super) name_at: u32,
+    pub(super) name_bytes: u32,
+    pub(super) wanted: Wanted<'t>,
+    pub(super) is_root: bool,
 }
 
-struct Level<'t> {
-    handle: OwnedFd,
-    path: Arc<[u8]>,
-    wanted: Wanted<'t>,
-    is_root: bool,
-    names: Arc<Vec<u8>>,
+pub(super) struct Level<'t> {
+    pub(super) handle: OwnedFd,
+    pub(super) path: Arc<[u8]>,
+    pub(super) wanted: Wanted<'t>,
+    pub(super) is_root: bool,
+    pub(super) is_settled: bool,
+    pub(super) names: Arc<Vec<u8>>,
     /// Sorted names, as positions; `next` is the first that was not listed yet.
-    sorted: Vec<(u32, u32)>,
-    next: usize,
-    below: Vec<Below<'t>>,
+    pub(super) sorted: Vec<(u32, u32)>,
+    pub(super) next: usize,
+    /// In reverse.
+    pub(super) below: Vec<Below<'t>>,
 }
 
 /// A walk in progress.
 pub struct Walk<'t> {
     set: &'t FileSet,
-    levels: Vec<Level<'t>>,
+    pub(super) journal: Option<&'t Journal>,
+    pub(super) levels: Vec<Level<'t>>,
     /// What could not be seen since the last listing.
     skipped: Vec<SkippedItem>,
     path: Vec<u8>,
@@ -148,12 +174,12 @@ pub fn select(set: &FileSet) -> Result<PathTree, WalkError> {
 }
 
 impl<'t> Walk<'t> {
-    /// Starts at `/`; `selected` comes from [`select`].
+    /// Starts at `/`; `selected` comes from [`select`]. With a journal, directories are watched, and perhaps passed by.
     ///
     /// # Errors
     /// [`WalkError`] if a rule is wrong or the top cannot be opened.
-    pub fn new(set: &'t FileSet, selected: &'t PathTree) -> Result<Self, WalkError> {
-        let mut walk = Self { set, levels: Vec::new(), skipped: Vec::new(), path: Vec::new() };
+    pub fn new(set: &'t FileSet, selected: &'t PathTree, journal: Option<&'t Journal>) -> Result<Self, WalkError> {
+        let mut walk = Self { set, journal, levels: Vec::new(), skipped: Vec::new(), path: Vec::new() };
         let root_error = |source: Errno| WalkError::Root { path: "/".into(), source: source.into() };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = rustix::fs::openat(CWD, c"/", flags, Mode::empty()).map_err(root_error)?;
@@ -164,22 +190,24 @@ impl<'t> Walk<'t> {
         Ok(walk)
     }
 
-    /// The next listing in key order; `None` at the end.
+    /// What comes next in key order; `None` at the end.
     ///
     /// # Errors
     /// [`WalkError::Root`] if a selected folder went away.
     #[expect(clippy::should_implement_trait, reason = "an iterator of results would be read on after an error")]
-    pub fn next(&mut self) -> Result<Option<Listing>, WalkError> {
+    pub fn next(&mut self) -> Result<Option<Found>, WalkError> {
         loop {
-            let Some(level) = self.levels.last_mut() else { return Ok(self.last_words()) };
+            let Some(level) = self.levels.last_mut() else { return Ok(self.last_words().map(Found::Listing)) };
             if level.next < level.sorted.len() {
-                return self.list().map(Some);
+                return self.list().map(|listing| Some(Found::Listing(listing)));
             }
             let Some(below) = level.below.pop() else {
                 self.levels.pop();
                 continue;
             };
-            self.descend(&below)?;
+            if let Some(kept) = self.descend(&below)? {
+                return Ok(Some(Found::Kept(kept)));
+            }
         }
     }
 
@@ -192,6 +220,7 @@ impl<'t> Walk<'t> {
             is_root: false,
             items: Vec::new(),
             skipped,
+            is_settled: false,
             names: Arc::default(),
         })
     }
@@ -204,24 +233,29 @@ impl<'t> Walk<'t> {
         Ok(Wanted::All(Arc::new(Root { excludes, path_bytes, device, one_file_system: self.set.one_file_system })))
     }
 
-    fn descend(&mut self, below: &Below<'t>) -> Result<(), WalkError> {
+    fn descend(&mut self, below: &Below<'t>) -> Result<Option<Kept>, WalkError> {
         let level = self.levels.last().expect("the caller looked at it");
         let name = &level.names[below.name_at as usize..(below.name_at + below.name_bytes) as usize];
         let path = join(&level.path, name);
-        let opened = open_directory(&level.handle, name);
+        let standing = self.standing(&path, below);
+        let opened = if standing == Standing::Whole { Ok(None) } else { open_directory(&level.handle, name).map(Some) };
         // The last subdirectory needs its parent no more: a deep chain of directories then holds one handle, not one per level.
         if level.below.is_empty() {
             self.levels.pop();
         }
         match opened {
-            Ok(handle) => self.enter(handle, Arc::from(path), below.wanted.clone(), below.is_root),
+            Ok(handle) if standing != Standing::Listed => Ok(Some(self.keep(handle, Arc::from(path), below))),
+            Ok(handle) => {
+                let handle = handle.expect("only what is kept whole is not opened");
+                self.enter(handle, Arc::from(path), below.wanted.clone(), below.is_root).map(|()| None)
+            }
             Err(source) if below.is_root || matches!(below.wanted, Wanted::Ancestor(_)) => {
                 Err(WalkError::Root { path: absolute(&path), source })
             }
-            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) if is_gone(&error) => Ok(None),
             Err(error) => {
                 self.skipped.push(skipped(&path, &below.wanted, true, &error));
-                Ok(())
+                Ok(None)
             }
         }
     }
@@ -232,11 +266,14 @@ impl<'t> Walk<'t> {
             path,
             wanted,
             is_root,
+            is_settled: false,
             names: Arc::default(),
             sorted: Vec::new(),
             next: 0,
             below: Vec::new(),
         };
+        // The watch comes first: what happens after the listing is then heard of.
+        level.is_settled = self.visit(&level);
         if let Err(source) = level.read_names() {
             if is_root || matches!(level.wanted, Wanted::Ancestor(_)) {
                 return Err(WalkError::Root { path: absolute(&level.path), source });
@@ -250,40 +287,50 @@ impl<'t> Walk<'t> {
     fn list(&mut self) -> Result<Listing, WalkError> {
         let level = self.levels.last_mut().expect("the caller looked at it");
         let mut items = Vec::with_capacity(LISTING_ITEMS_MAX.min(level.sorted.len() - level.next));
-        let mut roots = Vec::new();
+        let (mut roots, mut has_further_names) = (Vec::new(), false);
         while level.next < level.sorted.len() && items.len() < LISTING_ITEMS_MAX {
             let (name_at, name_bytes) = level.sorted[level.next];
             level.next += 1;
             if let Some(stat) = level.look_at((name_at, name_bytes), &mut self.path, &mut self.skipped)? {
                 items.push(Item { name_at, name_bytes, stat });
+                has_further_names |= stat.kind == FileKind::File && stat.links > 1;
                 if stat.kind == FileKind::Directory {
-                    roots.push((name_at, name_bytes, stat.device));
+                    roots.push((name_at, name_bytes, stat));
                 }
             }
+        }
+        if has_further_names && let Some(journal) = self.journal {
+            // A change through the other name is heard of elsewhere, if at all.
+            journal.distrust(&level.path);
         }
         let listing = Listing {
             directory: level.path.clone(),
             is_root: level.is_root,
             items,
             skipped: std::mem::take(&mut self.skipped),
+            is_settled: level.is_settled,
             names: level.names.clone(),
         };
         self.plan_below(&roots)?;
         Ok(listing)
     }
 
-    fn plan_below(&mut self, directories: &[(u32, u32, u64)]) -> Result<(), WalkError> {
+    fn plan_below(&mut self, directories: &[(u32, u32, Stat)]) -> Result<(), WalkError> {
         let level = self.levels.last().expect("the caller looked at it");
         let (names, parent) = (level.names.clone(), level.wanted.clone());
         let path_bytes = level.path.len() + usize::from(!level.path.is_empty());
         let mut planned = Vec::with_capacity(directories.len());
-        for &(name_at, name_bytes, device) in directories {
+        for &(name_at, name_bytes, ref stat) in directories {
+            let device = stat.device;
             let (wanted, is_root) = match &parent {
                 Wanted::All(root) if root.one_file_system && device != root.device => continue,
                 Wanted::All(_) => (parent.clone(), false),
                 Wanted::Ancestor(tree) => {
                     let name = &names[name_at as usize..(name_at + name_bytes) as usize];
                     let child = &tree.children[name];
+                    if let Some(journal) = self.journal.filter(|_| child.selected) {
+                        journal.root(&join(&level.path, name), stat);
+                    }
                     (self.wanted(child, path_bytes + name.len(), device)?, child.selected)
                 }
             };
@@ -422,9 +469,9 @@ mod tests {
 
     fn walk(set: &FileSet) -> (Vec<String>, Vec<SkippedItem>) {
         let selected = select(set).unwrap();
-        let mut walk = Walk::new(set, &selected).unwrap();
+        let mut walk = Walk::new(set, &selected, None).unwrap();
         let (mut paths, mut skips) = (Vec::new(), Vec::new());
-        while let Some(listing) = walk.next().unwrap() {
+        while let Some(Found::Listing(listing)) = walk.next().unwrap() {
             for item in &listing.items {
                 paths.push(String::from_utf8_lossy(&join(&listing.directory, listing.name(item))).into_owned());
             }
@@ -510,9 +557,9 @@ mod tests {
         assert!(std::fs::symlink_metadata(base.join("s")).unwrap().file_type().is_socket());
         let set = FileSet { paths: vec![base], ..FileSet::default() };
         let selected = select(&set).unwrap();
-        let mut walk = Walk::new(&set, &selected).unwrap();
+        let mut walk = Walk::new(&set, &selected, None).unwrap();
         let mut seen = Vec::new();
-        while let Some(listing) = walk.next().unwrap() {
+        while let Some(Found::Listing(listing)) = walk.next().unwrap() {
             if listing.is_root {
                 seen.extend(listing.items.iter().map(|item| (listing.name(item).to_vec(), item.stat.kind)));
             }

@@ -6,6 +6,8 @@ pub mod disk;
 pub mod excludes;
 pub mod files;
 pub mod handles;
+pub mod journal;
+mod kept;
 pub mod metadata;
 pub mod paths;
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 /// Components that lead to the selected paths.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct PathTree {
     /// True if everything below is selected.
     pub selected: bool,
@@ -21,6 +21,21 @@ impl PathTree {
             root.select(&components);
         }
         root
+    }
+
+    /// The selected paths, each as its components, in order.
+    pub fn paths(&self) -> Vec<Vec<Vec<u8>>> {
+        if self.selected {
+            return vec![Vec::new()];
+        }
+        let mut paths = Vec::new();
+        for (name, child) in &self.children {
+            paths.extend(child.paths().into_iter().map(|mut path| {
+                path.insert(0, name.clone());
+                path
+            }));
+        }
+        paths
     }
 
     fn select(&mut self, components: &[&[u8]]) {
@@ -52,5 +67,6 @@ mod tests {
         assert!(one.children[&b"srv"[..]].children[&b"a"[..]].selected);
         assert!(!one.children[&b"srv"[..]].selected);
         assert!(PathTree::new([components(b"/"), components(b"/x")]).children.is_empty());
+        assert_eq!(one.paths(), [vec![b"home".to_vec()], vec![b"srv".to_vec(), b"a".to_vec()]]);
     }
 }

@@ -68,6 +68,18 @@ pub struct LastRun {
     pub result: RunResult,
     /// The error's stable word, if it failed.
     pub error: Option<String>,
+    /// How it walked; absent if it made no snapshot.
+    pub walk: Option<LastWalk>,
+}
+
+/// How the last run walked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastWalk {
+    /// `journal`, `full`, or the word of what forbade to follow the journal.
+    pub by: String,
+    /// Directories in which a full walk found a change that the journal did not have.
+    pub divergences: u64,
 }
 
 /// All of it.
@@ -129,8 +141,13 @@ mod tests {
         let mut runs = Runs::new(now);
         runs.next_at = Some(now);
         runs.standing.wait = Some(Wait { reason: WaitReason::Deferred, from: now, until: now });
-        runs.last =
-            Some(LastRun { started_at: now, ended_at: now, result: RunResult::Failed, error: Some("x".into()) });
+        runs.last = Some(LastRun {
+            started_at: now,
+            ended_at: now,
+            result: RunResult::Failed,
+            error: Some("x".into()),
+            walk: None,
+        });
         runs.store(folder.path()).unwrap();
         assert_eq!(Runs::load(folder.path()).unwrap(), Some(runs));
         durable::replace(&path(folder.path()), b"version = 2", 0o600).unwrap();

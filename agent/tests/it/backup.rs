@@ -66,6 +66,7 @@ impl Enrolled {
             host: "test".into(),
             started_at_ns: self.environment.clock.now_ns() + 3_600_000_000_000,
             options: SealOptions { level: 3, check_all: true },
+            journal: None,
         };
         let fresh = Fresh {
             session: SessionId::new(random.bytes()),

@@ -35,6 +35,12 @@ standing-stopped = There is a schedule, but the service does not run: "dobaas se
 standing-unscheduled = No schedule: "dobaas sources set --schedule" gives one.
 standing-last = Last run ({ $date }): { $result }.
 standing-failures = Last run ({ $date }): { $result }, { $failures } failures in a row.
+standing-journal-missed = { PLURAL($count) ->
+    [one] { $count } folder changed unheard by the change journal; the full walk caught it. The journal is not followed until the service starts again.
+   *[other] { $count } folders changed unheard by the change journal; the full walk caught them. The journal is not followed until the service starts again.
+}
+standing-journal-off = The change journal was wrong: every backup walks everything until the service starts again.
+standing-journal-limit = Too many folders for the change journal: every backup walks everything. To avoid it, raise fs.inotify.max_user_watches and restart the service.
 run-result-complete = complete
 run-result-partial = incomplete, some files could not be read
 run-result-deferred = a part waits for another day, the contract allowed no more change

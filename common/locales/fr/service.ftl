@@ -35,6 +35,13 @@ standing-stopped = Un horaire est prévu, mais le service ne tourne pas : « dob
 standing-unscheduled = Aucun horaire : « dobaas sources set --schedule » en donne un.
 standing-last = Dernière exécution ({ $date }) : { $result }.
 standing-failures = Dernière exécution ({ $date }) : { $result }, { $failures } échecs de suite.
+standing-journal-missed = { PLURAL($count) ->
+    [one] { $count } dossier a changé sans que le journal des changements l'ait entendu ; le parcours complet l'a rattrapé. Le journal n'est plus suivi jusqu'au redémarrage du service.
+    [many] { $count } de dossiers ont changé sans que le journal des changements les ait entendus ; le parcours complet les a rattrapés. Le journal n'est plus suivi jusqu'au redémarrage du service.
+   *[other] { $count } dossiers ont changé sans que le journal des changements les ait entendus ; le parcours complet les a rattrapés. Le journal n'est plus suivi jusqu'au redémarrage du service.
+}
+standing-journal-off = Le journal des changements s'est trompé : chaque sauvegarde parcourt tout jusqu'au redémarrage du service.
+standing-journal-limit = Trop de dossiers pour le journal des changements : chaque sauvegarde parcourt tout. Pour l'éviter, augmentez fs.inotify.max_user_watches et redémarrez le service.
 run-result-complete = complète
 run-result-partial = incomplète, certains fichiers n'ont pas pu être lus
 run-result-deferred = une partie attend un autre jour, le contrat ne permettait pas plus de changements

@@ -3,6 +3,7 @@
 
 mod disks;
 mod double;
+mod journal;
 mod large;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use crate::backup::seal::SealOptions;
 use crate::remote::{Address, Remote, Token};
 use crate::source::FileSet;
 use crate::source::disk::DiskRules;
+use crate::source::journal::Journal;
 use crate::state::identity::{Identity, Signer};
 use double::{Double, State};
 
@@ -49,6 +51,8 @@ struct Scene {
     runs: u8,
     /// Far enough in the future that no file looks freshly changed.
     now_ns: i64,
+    /// What the machine heard of changes, if it listens.
+    journal: Option<Journal>,
 }
 
 impl Scene {
@@ -76,7 +80,19 @@ impl Scene {
         let set = FileSet { paths: vec![tree], exclude_caches: true, ..FileSet::default() };
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
         let now_ns = i64::try_from(now).unwrap() + 3_600_000_000_000;
-        Self { folder, runtime, remote, identity, state, sessions: BTreeMap::new(), set, disks: None, runs: 0, now_ns }
+        Self {
+            folder,
+            runtime,
+            remote,
+            identity,
+            state,
+            sessions: BTreeMap::new(),
+            set,
+            disks: None,
+            runs: 0,
+            now_ns,
+            journal: None,
+        }
     }
 
     fn tree(&self) -> PathBuf {
@@ -105,6 +121,7 @@ impl Scene {
             host: "host".into(),
             started_at_ns: self.now_ns,
             options: SealOptions { level: 1, check_all: true },
+            journal: self.journal.as_ref(),
         };
         run(self.runtime.handle(), &self.remote, &request, fresh, progress)
     }

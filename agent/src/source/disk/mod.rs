@@ -28,7 +28,7 @@ use common::id::SessionId;
 use common::limits::{DISK_IMAGES_MAX, PAGED_FILE_BYTES};
 use parking_lot::Mutex;
 
-use crate::source::files::{Listing, Walk, WalkError, join, select};
+use crate::source::files::{Found, Listing, Walk, WalkError, join, select};
 use crate::source::handles::Handles;
 use crate::source::metadata::{FileKind, Stat};
 use crate::source::{FileSet, SkipReason, SkippedItem};
@@ -148,8 +148,8 @@ impl Disks {
     /// If it cannot be walked.
     pub fn probe(&self, set: &FileSet) -> Result<BTreeMap<Vec<u8>, Seen>, WalkError> {
         let selected = select(set)?;
-        let mut walk = Walk::new(set, &selected)?;
-        while let Some(mut listing) = walk.next()? {
+        let mut walk = Walk::new(set, &selected, None)?;
+        while let Some(Found::Listing(mut listing)) = walk.next()? {
             self.look(&mut listing);
         }
         let seen = std::mem::take(&mut *self.seen.lock());
