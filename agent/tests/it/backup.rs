@@ -8,6 +8,7 @@ use agent::backup::run::{Completeness, Fresh, Outcome, Request, run};
 use agent::backup::seal::SealOptions;
 use agent::remote::Remote;
 use agent::source::FileSet;
+use agent::source::journal::Journal;
 use agent::state::identity::Identity;
 use agent::state::source_folder;
 use common::id::{SessionId, SourceId};
@@ -53,6 +54,11 @@ impl Enrolled {
 
     /// One run whose clock is an hour ahead, so that no file looks freshly changed.
     fn backup(&self, tree: &Path) -> (Outcome, Arc<Progress>) {
+        self.backup_by(None, tree)
+    }
+
+    /// One run of a machine that listens for changes.
+    fn backup_by(&self, journal: Option<&Journal>, tree: &Path) -> (Outcome, Arc<Progress>) {
         let random = &self.environment.random;
         let source = SourceId::new([7; 16]);
         let request = Request {
@@ -66,7 +72,7 @@ impl Enrolled {
             host: "test".into(),
             started_at_ns: self.environment.clock.now_ns() + 3_600_000_000_000,
             options: SealOptions { level: 3, check_all: true },
-            journal: None,
+            journal,
         };
         let fresh = Fresh {
             session: SessionId::new(random.bytes()),
@@ -110,5 +116,31 @@ fn a_backup_sends_content_once_and_an_unchanged_one_opens_and_sends_nothing() {
     assert_eq!((sent(&progress), fourth.sequence), ((302, 0), 4));
     let (_, progress) = enrolled.backup(&tree);
     assert_eq!(sent(&progress), (0, 0));
+    enrolled.site.stop();
+}
+
+#[test]
+fn a_run_by_the_journal_of_changes_is_a_whole_snapshot_of_which_a_full_walk_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree");
+    for at in 0..300 {
+        let directory = tree.join(format!("d{}", at % 30));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(format!("{at}")), format!("line {at}\n").repeat(at)).unwrap();
+    }
+    let enrolled = Enrolled::new(&tree);
+    let journal = Journal::new(&source_folder(enrolled.machine.state(), &SourceId::new([7; 16])));
+    let word = |outcome: &Outcome| outcome.walk.word();
+    let run = || enrolled.backup_by(Some(&journal), &tree).0;
+    assert_eq!([word(&run()), word(&run()), word(&run())], ["start", "unproved", "journal"]);
+    std::fs::write(tree.join("d7/7"), "changed").unwrap();
+    std::fs::write(tree.join("d8/new"), "new").unwrap();
+    std::fs::remove_dir_all(tree.join("d9")).unwrap();
+    let outcome = run();
+    let counts = &outcome.counts;
+    assert_eq!((word(&outcome), counts.files, counts.files_unchanged), ("journal", 291, 289));
+    assert_eq!((counts.files_new, counts.files_changed, counts.files_deleted), (1, 1, 10));
+    let (full, progress) = enrolled.backup(&tree);
+    assert_eq!((sent(&progress), full.counts.files_unchanged, full.counts.files_deleted), ((0, 0), 291, 0));
     enrolled.site.stop();
 }

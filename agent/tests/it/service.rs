@@ -50,6 +50,14 @@ fn snapshots(machine: &Machine) -> u64 {
     sources.iter().find(|source| source["name"] == SCHEDULED).unwrap()["snapshots"].as_u64().unwrap()
 }
 
+/// How the last run walked.
+fn last_walk(machine: &Machine) -> String {
+    let status = Ended::of(&mut machine.dobaas(&["status", "--json"])).expect(&[0]).document();
+    let sources = status["sources"].as_array().unwrap();
+    let source = sources.iter().find(|source| source["name"] == SCHEDULED).unwrap();
+    source["last_run"]["walk"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn a_service_runs_its_schedule_catches_up_what_it_missed_and_stops_when_told() {
     let site = Site::start();
@@ -73,6 +81,8 @@ fn a_service_runs_its_schedule_catches_up_what_it_missed_and_stops_when_told() {
     assert!(ended.stderr.contains("the service stops"), "{}", ended.stderr);
     assert_eq!(ended.stderr.matches("a backup begins").count(), 1, "{}", ended.stderr);
     assert_eq!(snapshots(&machine), 1);
+    assert!(ended.stderr.contains(r#"walk="start""#), "it listens for changes from then on: {}", ended.stderr);
+    assert_eq!(last_walk(&machine), "start");
 
     // The machine was off for two days; its only moment was a few minutes ago.
     site.schedule(source, agent, (1, path, &format!("{} UTC", clock(Timestamp::now() - 3.minutes()))));
@@ -80,6 +90,7 @@ fn a_service_runs_its_schedule_catches_up_what_it_missed_and_stops_when_told() {
     let mut runs = Runs::load(&folder).unwrap().unwrap();
     runs.standing = agent::schedule::Standing::new(Timestamp::now() - SignedDuration::from_hours(48));
     runs.store(&folder).unwrap();
+    std::fs::write(machine.state().with_extension("toml"), "journal = false").unwrap();
     let service = start(&machine);
     service.line_with("the backup is made").expect("it catches up");
     let mut service = service;
@@ -87,6 +98,7 @@ fn a_service_runs_its_schedule_catches_up_what_it_missed_and_stops_when_told() {
     let ended = service.stop().expect(&[0]);
     assert_eq!(ended.stderr.matches("a backup begins").count(), 1, "once for two days: {}", ended.stderr);
     assert_eq!(snapshots(&machine), 2);
+    assert_eq!(last_walk(&machine), "full", "it was told not to listen");
 }
 
 #[test]
