@@ -4,7 +4,7 @@
 //!
 //! Invariant: chunks that the server misses are never taken for stored.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use common::id::ChunkId;
@@ -22,14 +22,27 @@ const DECODED_LEAVES_MAX: usize = 8;
 
 type LeafContents = Arc<Vec<Option<([u8; 32], Content)>>>;
 
-/// Where a content stands: leaf and entry.
-type Position = (u32, u32);
+/// Where a content stands: the start of its digest, leaf and entry. A million of them are 16 MB.
+type Position = (u64, u32, u32);
 
 #[derive(Default)]
 struct Maps {
-    /// By the first half of the digest; the whole one is compared when it is used.
-    by_digest: HashMap<[u8; 16], Position>,
+    /// Sorted by the start of the digest; the whole one is compared when it is used.
+    by_digest: Vec<Position>,
     chunks: ById<()>,
+}
+
+impl Maps {
+    /// The first place of a content whose digest starts like this one.
+    fn first(&self, digest: &[u8; 32]) -> Option<(u32, u32)> {
+        let wanted = start(digest);
+        let at = self.by_digest.partition_point(|(known, ..)| *known < wanted);
+        self.by_digest.get(at).filter(|(known, ..)| *known == wanted).map(|(_, leaf, entry)| (*leaf, *entry))
+    }
+}
+
+fn start(digest: &[u8; 32]) -> u64 {
+    u64::from_le_bytes(*digest.first_chunk().expect("the start of a digest"))
 }
 
 /// The last tree as a store of contents.
@@ -37,13 +50,14 @@ pub struct KnownContent<'m> {
     memory: Option<&'m Memory>,
     missing: HashSet<ChunkId>,
     maps: OnceLock<Maps>,
+    building: Mutex<()>,
     decoded: Mutex<Vec<(u32, LeafContents)>>,
 }
 
 impl<'m> KnownContent<'m> {
     /// What `memory` holds, without the chunks that are `missing` on the server.
     pub fn new(memory: Option<&'m Memory>, missing: HashSet<ChunkId>) -> Self {
-        Self { memory, missing, maps: OnceLock::new(), decoded: Mutex::default() }
+        Self { memory, missing, maps: OnceLock::new(), building: Mutex::default(), decoded: Mutex::default() }
     }
 
     /// The memory behind it.
@@ -86,8 +100,7 @@ impl<'m> KnownContent<'m> {
     /// If the memory cannot be read.
     pub fn find(&self, digest: &[u8; 32], bytes: u64) -> Result<Option<Content>, MemoryError> {
         let Some(memory) = self.memory else { return Ok(None) };
-        let half = digest.first_chunk::<16>().expect("half of a digest");
-        let Some(&(leaf, entry)) = self.maps()?.by_digest.get(half) else { return Ok(None) };
+        let Some((leaf, entry)) = self.maps()?.first(digest) else { return Ok(None) };
         let contents = self.decode(memory, leaf)?;
         let found = contents.get(entry as usize).and_then(Option::as_ref);
         let Some((_, content @ Content::Inline(extents))) = found.filter(|(found, _)| found == digest) else {
@@ -103,14 +116,19 @@ impl<'m> KnownContent<'m> {
         if let Some(maps) = self.maps.get() {
             return Ok(maps);
         }
+        // One thread builds it, the others wait: it is the largest thing that a run holds.
+        let _building = self.building.lock();
+        if let Some(maps) = self.maps.get() {
+            return Ok(maps);
+        }
         let built = self.build()?;
-        // Two threads may build it at once: both get the same.
         Ok(self.maps.get_or_init(|| built))
     }
 
     fn build(&self) -> Result<Maps, MemoryError> {
         let mut maps = Maps::default();
         let Some(memory) = self.memory else { return Ok(maps) };
+        maps.by_digest.reserve_exact(memory.entry_count());
         for at in 0..memory.leaf_count() {
             let leaf = memory.leaf(at)?;
             let mut reader = LeafReader::open(&leaf).map_err(malformed)?;
@@ -118,13 +136,13 @@ impl<'m> KnownContent<'m> {
             let mut entry = 0;
             while let Some(view) = reader.advance().map_err(malformed)? {
                 if let Some(digest) = view.digest().filter(|_| view.size() > 0 && view.size() < SMALL_FILE_BYTES) {
-                    let half = digest.first_chunk::<16>().expect("half of a digest");
-                    maps.by_digest.entry(*half).or_insert((position, entry));
+                    maps.by_digest.push((start(digest), position, entry));
                 }
                 entry += 1;
             }
             add_chunks(memory, &leaf.children, &mut maps.chunks)?;
         }
+        maps.by_digest.sort_unstable();
         Ok(maps)
     }
 
