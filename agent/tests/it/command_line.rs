@@ -121,7 +121,7 @@ fn every_kind_is_listed_with_its_honest_level() {
         .filter(|kind| kind["level"] == "on")
         .map(|kind| kind["kind"].as_str().unwrap())
         .collect();
-    assert_eq!(on, ["files"]);
+    assert_eq!(on, ["files", "virtual_disk"]);
 }
 
 #[test]
