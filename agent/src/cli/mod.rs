@@ -209,8 +209,9 @@ fn log_to_stderr(verbose: u8, setting: &str) {
         _ => "trace",
     };
     let filter = tracing_subscriber::EnvFilter::try_new(format!("error,agent={level}")).unwrap_or_default();
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log is for files and for people who search them: no colours.
+    let _ = log.with_target(false).with_ansi(false).try_init();
 }
 
 /// Runs the command on a thread of its own, so that Ctrl-C ends the program whatever the command is doing.

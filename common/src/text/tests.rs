@@ -13,6 +13,7 @@ const FAMILIES: &[&str] = &[
     "annex-policy-",
     "approval-kind-",
     "approval-state-",
+    "check-file-",
     "consent-means-",
     "error-",
     "help-",
