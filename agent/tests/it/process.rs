@@ -29,6 +29,8 @@ pub fn program(name: &str) -> PathBuf {
 
 fn newest_change(folder: &Path) -> SystemTime {
     let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    // Unit tests are no part of a program: it is not built again for them.
+    let paths = paths.filter(|path| !path.ends_with("tests.rs") && !path.ends_with("tests"));
     let changes = paths.map(|path| {
         if path.is_dir() { newest_change(&path) } else { std::fs::metadata(&path).unwrap().modified().unwrap() }
     });
