@@ -1,7 +1,7 @@
 //! Deterministic counts that fail when they grow: instructions of the hot kernels, system calls and allocations of a backup, bytes stored of a
 //! seeded corpus.
 //!
-//! Nothing here is timed, so a busy machine changes nothing. Instructions and allocations are counted by valgrind, system calls by strace; both run
+//! The limits hold for the development profile: `cargo test -p benches --bench gates`. Nothing here is timed, so a busy machine changes nothing. Instructions and allocations are counted by valgrind, system calls by strace; both run
 //! this program again by another name. Cut points have golden values in the agent's own tests.
 #![allow(missing_docs, clippy::print_stdout, clippy::disallowed_methods)]
 
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use crate::count::instructions;
 
-/// A count that must stay at or below its limit. Limits are what was counted when they were set, and about a tenth.
+/// A count that must stay at or below its limit. Limits are what was counted when they were set, and about a seventh.
 struct Gate {
     name: String,
     counted: f64,
@@ -22,13 +22,13 @@ struct Gate {
 
 /// Instructions for each byte or entry of a kernel.
 const KERNELS: &[(&str, f64)] = &[
-    ("split", 1.0),
-    ("chunk id", 1.0),
-    ("page hashes", 1.0),
-    ("seal noise", 1.0),
-    ("seal text", 1.0),
-    ("open text", 1.0),
-    ("tree write", 1.0),
+    ("split", 5.5),
+    ("chunk id", 3.0),
+    ("page hashes", 4.7),
+    ("seal noise", 49.0),
+    ("seal text", 83.0),
+    ("open text", 21.0),
+    ("tree write", 15_500.0),
 ];
 
 fn main() -> anyhow::Result<ExitCode> {
