@@ -134,6 +134,11 @@ impl World {
         self.server_folder.join("store")
     }
 
+    /// The folder of the catalogs.
+    pub fn catalogs(&self) -> PathBuf {
+        self.server_folder.join("catalogs")
+    }
+
     /// Keeps a copy of the stopped server's folder.
     pub fn keep(&self) {
         self.copy(&self.server_folder, &self.scratch.path().join("kept"));

@@ -18,6 +18,7 @@ use super::folder;
 use super::output::Output;
 use crate::app::CATALOGS_FOLDER;
 use crate::config::Config;
+use crate::session::recover::lock;
 use crate::store::durable::move_new;
 use crate::store::error::StoreError;
 use crate::store::objects::Objects;
@@ -71,16 +72,19 @@ pub fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Renames the folder of the catalogs, which describe what is gone; where it is now.
+/// Renames the folder of the catalogs, which describe what is gone; where it is now. Nobody may be at work on one of them.
 fn set_catalogs_aside(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     let catalogs = folder.join(CATALOGS_FOLDER);
     if !catalogs.is_dir() {
         return Ok(None);
     }
+    let locks =
+        std::fs::read_dir(&catalogs)?.map(|entry| Ok(lock(&entry?.path())?)).collect::<anyhow::Result<Vec<_>>>()?;
     let free =
         (1..).map(|number| folder.join(format!("{CATALOGS_FOLDER}-before-{number}"))).find(|path| !path.exists());
     let aside = free.context("no name is free")?;
     move_new(&catalogs, &aside)?;
+    drop(locks);
     crate::durable::sync_folder(folder)?;
     Ok(Some(aside))
 }
