@@ -76,8 +76,11 @@ fn small(gates: &mut Vec<Gate>) -> anyhow::Result<()> {
     gate(gates, "first backup, file calls for each small file", first as f64 / SMALL_FILES, 7.5);
     let stored = site.stored_bytes()?;
     gate(gates, "first backup, stored for each byte of text", stored as f64 / bytes as f64, 0.40);
+    // What was fresh when it was read is read once more.
+    site.backup()?;
+    let stored = site.stored_bytes()?;
     let unchanged = system_calls(&site.agent_command(&["backup"])?, &FILE_CALLS)?;
-    gate(gates, "unchanged backup, file calls for each file", unchanged as f64 / SMALL_FILES, 2.4);
+    gate(gates, "unchanged backup, file calls for each file", unchanged as f64 / SMALL_FILES, 1.7);
     let made = allocations(&site.agent_command(&["backup"])?)?;
     gate(gates, "unchanged backup, allocations for each file", made as f64 / SMALL_FILES, 9.0);
     gate(gates, "unchanged backup, stored bytes", (site.stored_bytes()? - stored) as f64, 20_000.0);
