@@ -1,22 +1,27 @@
-//! Do 400 days of an image stay small through the real agent and server? Each day 0.2 % of its pages are overwritten anywhere, and it is backed up; a day
-//! takes as long as its backup. The dates that are restored at the end must be what the image was.
+//! Do 400 days of an image stay small through the real agent and server? Each day 0.2 % of its pages are overwritten anywhere, it is backed up, and the
+//! clock of all programs goes on by a day, by faketime. The dates of the history that are restored at the end must be what the image was.
 //!
-//! `cargo bench -p benches --bench image_days` runs 400 days of 512 MiB; without `--bench` 6 days of 16 MiB. The bytes of the change are those that differ
-//! between the two contents, counted here; the server's clock stays on one day, so the quota flags it, which is its default.
+//! `cargo bench -p benches --bench image_days` runs 400 days of 512 MiB; without `--bench` 6 days of 16 MiB. The bytes of the change are those of the pages
+//! that were overwritten, counted here. Needs the package faketime.
 #![allow(missing_docs, clippy::print_stdout, clippy::disallowed_methods, reason = "a program that measures")]
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use benches::sample::{noise, text};
 use benches::site::{Run, Site};
 
 const PAGE: u64 = 4 << 10;
-/// One day in so many is restored at the end, and the last.
-const RESTORED_EVERY: u64 = 100;
+/// Days of the subscription's history; one in so many of them is restored at the end, and the last.
+const HISTORY: u64 = 30;
+const RESTORED_EVERY: u64 = 5;
+/// Names the file that holds the clock's offset; set for a process whose clock it moves.
+const CLOCK: &str = "FAKETIME_TIMESTAMP_FILE";
 
 /// What the days came to.
 #[derive(Default)]
@@ -38,11 +43,12 @@ impl Totals {
     }
 }
 
-fn main() -> anyhow::Result<std::process::ExitCode> {
+fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<_> = std::env::args_os().collect();
     if let Some(ended) = benches::site::run_program(&arguments[1..]) {
         return Ok(ended);
     }
+    let Some(clock) = std::env::var_os(CLOCK) else { return under_clock(&arguments) };
     let full = arguments.iter().any(|argument| argument == "--bench");
     let (days, image_bytes) = if full { (400, 512 << 20) } else { (6, 16 << 20) };
     let scratch = tempfile::tempdir()?;
@@ -60,8 +66,11 @@ fn main() -> anyhow::Result<std::process::ExitCode> {
         let overwritten = overwrite(&image, (day, pages_a_day), image_bytes / PAGE)?;
         let run = site.backup()?;
         totals.add(overwritten, &run);
-        if day % RESTORED_EVERY == 0 || day == days {
+        if day + HISTORY > days && (day % RESTORED_EVERY == 0 || day == days) {
             kept.push((day, run.snapshot, digest(&path)?));
+        }
+        if day < days {
+            std::fs::write(&clock, format!("+{day}d"))?;
         }
     }
     let seconds = began.elapsed().as_secs_f64();
@@ -93,7 +102,20 @@ fn main() -> anyhow::Result<std::process::ExitCode> {
     ensure!(ratio(totals.changed_bytes) <= 1.05, "more is counted as change than was changed");
     // Re-laid bytes are at most the change of their day.
     ensure!(ratio(totals.laid_bytes) <= 2.05, "more is laid than changes and as much again");
-    Ok(std::process::ExitCode::SUCCESS)
+    Ok(ExitCode::SUCCESS)
+}
+
+/// This program again, with a clock that a file moves.
+fn under_clock(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    let asked = Command::new("faketime").args(["-f", "+0d", "sh", "-c", "echo $LD_PRELOAD"]).output();
+    let preload = String::from_utf8(asked.context("install the package faketime")?.stdout)?;
+    let clock = tempfile::NamedTempFile::new()?;
+    std::fs::write(clock.path(), "+0d")?;
+    let mut command = Command::new(&arguments[0]);
+    command.args(&arguments[1..]).env("LD_PRELOAD", preload.trim()).env(CLOCK, clock.path());
+    // Files keep their true times, and what is measured is measured by a true clock.
+    command.env("FAKETIME_NO_CACHE", "1").env("NO_FAKE_STAT", "1").env("DONT_FAKE_MONOTONIC", "1");
+    Ok(if command.status()?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Half of it noise and half text, in turns of a megabyte, as old as an hour.
