@@ -154,9 +154,7 @@ fn digest(path: &Path) -> anyhow::Result<blake3::Hash> {
 
 /// The one file below a folder.
 fn find(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        return if path.is_dir() { find(&path) } else { Ok(path) };
-    }
-    anyhow::bail!("{} is empty", folder.display())
+    let first = std::fs::read_dir(folder)?.next().with_context(|| format!("{} is empty", folder.display()))?;
+    let path = first?.path();
+    if path.is_dir() { find(&path) } else { Ok(path) }
 }
