@@ -1,8 +1,12 @@
 //! The works, and the place of one run: a folder for the repository, and the source at one path in its versions.
 //!
+//! Before a tool's turn the machine comes to rest: what the one before left to be written or removed is not paid by the next.
+//!
 //! Invariant: whatever happens, the corpus is as it was: a version that was moved to the stage goes back.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Context;
 use tempfile::TempDir;
@@ -77,6 +81,36 @@ fn read(path: &Path) -> anyhow::Result<()> {
     }
 }
 
+/// Seconds that a rest is waited for; a machine with other work never has one.
+const REST_S: u32 = 60;
+/// Share of a second in which no processor works, from which on the machine rests.
+const IDLE: f64 = 0.97;
+
+/// Writes everything back, then waits until the machine rests.
+fn settle() -> anyhow::Result<()> {
+    Command::new("sync").status().context("sync")?;
+    for _ in 0..REST_S {
+        let before = processor_time()?;
+        std::thread::sleep(Duration::from_secs(1));
+        let after = processor_time()?;
+        let (all, idle) = (after.0 - before.0, after.1 - before.1);
+        if idle as f64 >= IDLE * all as f64 {
+            return Ok(());
+        }
+    }
+    eprintln!("the machine does not rest: figures of this turn are disturbed");
+    Ok(())
+}
+
+/// Ticks of all processors since the start of the system, and those in which nothing ran.
+fn processor_time() -> anyhow::Result<(u64, u64)> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().context("/proc/stat has a line for all processors")?;
+    let ticks: Vec<u64> = line.split_whitespace().skip(1).map(str::parse).collect::<Result<_, _>>()?;
+    let idle = ticks.get(3).context("the fourth figure is idle time")?;
+    Ok((ticks.iter().take(8).sum(), *idle))
+}
+
 /// The place of one run.
 pub struct Stage<'a> {
     work: &'a Work,
@@ -87,6 +121,7 @@ pub struct Stage<'a> {
 impl<'a> Stage<'a> {
     /// An empty one on the disk of the corpus.
     pub fn new(corpus: &Path, work: &'a Work) -> anyhow::Result<Self> {
+        settle()?;
         let scratch = tempfile::Builder::new().prefix("stage-").tempdir_in(corpus)?;
         let source = corpus.join("stage-source");
         Ok(Self { work, scratch, source })
