@@ -1,8 +1,8 @@
 //! Deterministic counts that fail when they grow: instructions of the hot kernels, system calls and allocations of a backup, bytes stored of a
 //! seeded corpus.
 //!
-//! The limits hold for the development profile: `cargo test -p benches --bench gates`. Nothing here is timed, so a busy machine changes nothing. Instructions and allocations are counted by valgrind, system calls by strace; both run
-//! this program again by another name. Cut points have golden values in the agent's own tests.
+//! The limits hold for the development profile: `cargo test -p benches --bench gates`. Nothing here is timed, so a busy machine changes nothing. Instructions and
+//! allocations are counted by valgrind, system calls by strace; both run this program again by another name. Cut points have golden values in the agent's own tests.
 #![allow(missing_docs, clippy::print_stdout, clippy::disallowed_methods)]
 
 mod count;
