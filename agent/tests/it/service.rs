@@ -127,52 +127,54 @@ fn announced_maintenance_postpones_a_backup_is_shown_and_is_no_failure() {
     );
 }
 
+/// What `systemd-analyze` says of the units in `deploy/systemd`.
+struct Units {
+    folder: std::path::PathBuf,
+}
+
+impl Units {
+    /// None, and said so, where `systemd-analyze` is not on this machine; `deploy/check` installs it.
+    fn here() -> Option<Self> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("deploy/systemd");
+        let is_there = std::process::Command::new("systemd-analyze").arg("--version").output().is_ok();
+        if !is_there {
+            eprintln!("skipped: systemd-analyze is not on this machine");
+        }
+        is_there.then_some(Self { folder })
+    }
+
+    fn ask(&self, options: &[&str], unit: &std::path::Path) -> std::process::Output {
+        let mut command = std::process::Command::new("systemd-analyze");
+        command.args(options).arg(self.folder.join(unit)).output().unwrap()
+    }
+}
+
 #[test]
 fn the_units_are_what_systemd_understands() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("deploy/systemd");
-    let verify = |unit: &str| {
+    let Some(units) = Units::here() else { return };
+    for unit in ["dobaas-agent.service", "dobaas-server.service"] {
         // The programs of a unit must be there: it is verified with those of this test.
-        let text = std::fs::read_to_string(root.join(unit)).unwrap();
+        let text = std::fs::read_to_string(units.folder.join(unit)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let program = env!("CARGO_BIN_EXE_dobaas");
         let text = text.replace("/usr/bin/dobaas-server", program).replace("/usr/bin/dobaas ", &format!("{program} "));
         let copy = folder.path().join(unit);
         std::fs::write(&copy, text).unwrap();
-        std::process::Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&copy).output()
-    };
-    for unit in ["dobaas-agent.service", "dobaas-server.service"] {
-        match verify(unit) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                eprintln!("skipped: systemd-analyze is not on this machine");
-                return;
-            }
-            result => {
-                let output = result.unwrap();
-                let said = String::from_utf8_lossy(&output.stderr);
-                let ours: Vec<&str> = said.lines().filter(|line| line.contains(unit)).collect();
-                assert_eq!(ours, Vec::<&str>::new(), "{said}");
-            }
-        }
+        let output = units.ask(&["verify", "--man=no"], &copy);
+        let said = String::from_utf8_lossy(&output.stderr);
+        let ours: Vec<&str> = said.lines().filter(|line| line.contains(unit)).collect();
+        assert_eq!(ours, Vec::<&str>::new(), "{said}");
     }
 }
 
 #[test]
 fn the_units_leave_little_exposed() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("deploy/systemd");
+    let Some(units) = Units::here() else { return };
     // Tenths of systemd's own measure. The agent reads every file of a machine, which counts against it.
     for (unit, most) in [("dobaas-server.service", "20"), ("dobaas-agent.service", "30")] {
-        let mut command = std::process::Command::new("systemd-analyze");
-        command.args(["security", "--offline=true", "--no-pager", &format!("--threshold={most}")]).arg(root.join(unit));
-        match command.output() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                eprintln!("skipped: systemd-analyze is not on this machine");
-                return;
-            }
-            result => {
-                let output = result.unwrap();
-                let said = String::from_utf8_lossy(&output.stdout);
-                assert!(output.status.success(), "{unit}: {}", said.lines().last().unwrap_or_default());
-            }
-        }
+        let threshold = format!("--threshold={most}");
+        let output = units.ask(&["security", "--offline=true", "--no-pager", &threshold], std::path::Path::new(unit));
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{unit}: {}", said.lines().last().unwrap_or_default());
     }
 }
