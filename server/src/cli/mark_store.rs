@@ -4,7 +4,7 @@
 //! place, with what could be saved or with nothing, says so here.
 //!
 //! Invariant: an empty folder is marked only if its path was typed: everything that the catalogs know is then gone. They are set aside, not
-//! removed.
+//! removed, and only while nobody is at work on one. A server that runs but has no subscription open is not noticed.
 
 use std::path::{Path, PathBuf};
 
@@ -78,8 +78,13 @@ fn set_catalogs_aside(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     if !catalogs.is_dir() {
         return Ok(None);
     }
-    let locks =
-        std::fs::read_dir(&catalogs)?.map(|entry| Ok(lock(&entry?.path())?)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut locks = Vec::new();
+    for entry in std::fs::read_dir(&catalogs)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            locks.push(lock(&entry.path())?);
+        }
+    }
     let free =
         (1..).map(|number| folder.join(format!("{CATALOGS_FOLDER}-before-{number}"))).find(|path| !path.exists());
     let aside = free.context("no name is free")?;
