@@ -178,9 +178,9 @@ pub const CONNECTIONS_MAX: usize = 4_000;
 /// HTTP/2 receive window of the server, per stream and per connection, in bytes.
 pub const SERVER_WINDOW_BYTES: u32 = 4 << 20;
 /// HTTP/2 receive window of a restoring client, per stream, in bytes.
-pub const CLIENT_STREAM_WINDOW_BYTES: u32 = 16 << 20;
+pub const CLIENT_STREAM_WINDOW_BYTES: u32 = 8 << 20;
 /// HTTP/2 receive window of a restoring client, per connection, in bytes.
-pub const CLIENT_CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+pub const CLIENT_CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 /// HTTP/2 frame size, in bytes.
 pub const HTTP2_FRAME_BYTES: u32 = 256 << 10;
 /// Open sessions of one subscription.
@@ -193,6 +193,8 @@ pub const STREAMS_PER_SUBSCRIPTION_MAX: usize = 128;
 pub const REQUESTS_PER_SECOND_MAX: u32 = 500;
 /// A session left alone for this long expires, in seconds.
 pub const SESSION_EXPIRY_S: i64 = 86_400;
+/// Pause between two looks at the room that is left for the ballast of the server's disk, in milliseconds.
+pub const BALLAST_CHECK_MS: u64 = 2_000;
 /// Pause between two searches for sessions left alone, in milliseconds.
 pub const SESSION_CHECK_MS: u64 = 600_000;
 /// Pause between two searches for upkeep jobs that are due, in milliseconds.
