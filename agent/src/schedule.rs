@@ -18,9 +18,9 @@ use common::limits::{
     CATCH_UP_SPREAD_S, MAINTENANCE_ASK_S, MAINTENANCE_ASK_S_MAX, RUN_BUSY_S, RUN_RETRY_S_MAX, RUN_RETRY_S_MIN,
     SCHEDULE_SPREAD_S_MAX, SUSPENDED_ASK_S,
 };
-use common::schedule::{DEFAULT_ZONE, Schedule};
+use common::schedule::Schedule;
+use common::zone::paris;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
@@ -220,8 +220,7 @@ fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
 
 /// The first moment of the day after `day` in the contract's zone.
 fn day_after(day: Date) -> Timestamp {
-    let zone = TimeZone::get(DEFAULT_ZONE).expect("the time zone database is compiled in");
-    let next = day.saturating_add(1.day()).to_zoned(zone);
+    let next = day.saturating_add(1.day()).to_zoned(paris());
     next.map_or(Timestamp::MAX, |start| start.timestamp())
 }
 

@@ -11,10 +11,10 @@
 
 use jiff::Timestamp;
 use jiff::civil::Time;
-use jiff::tz::TimeZone;
 
 use crate::limits::SCHEDULE_BYTES_MAX;
-use crate::schedule::{DEFAULT_ZONE, EVERYDAY, clock_time, weekdays};
+use crate::schedule::{EVERYDAY, clock_time, weekdays};
+use crate::zone::{DEFAULT_ZONE, named};
 
 /// Slowest rate that can be asked for, in bits per second.
 pub const RATE_BITS_MIN: u64 = 256_000;
@@ -59,7 +59,7 @@ impl Bandwidth {
             Some(last) if is_zone(last) => words.pop().unwrap_or(DEFAULT_ZONE),
             _ => DEFAULT_ZONE,
         };
-        TimeZone::get(zone).map_err(|_| invalid(zone))?;
+        named(zone).ok_or_else(|| invalid(zone))?;
         let body = words.join(" ").to_ascii_lowercase();
         let entries = body.split(';').map(|part| entry(part.trim()).ok_or_else(|| invalid(part.trim())));
         Ok(Self { entries: entries.collect::<Result<_, _>>()?, zone: zone.to_owned() })
@@ -67,7 +67,7 @@ impl Bandwidth {
 
     /// Bytes that may leave in a second at that moment; none if nothing is limited.
     pub fn bytes_per_second(&self, at: Timestamp) -> Option<u64> {
-        let zone = TimeZone::get(&self.zone).expect("parsing looked it up in the compiled-in database");
+        let zone = named(&self.zone).expect("parsing looked it up in the compiled-in database");
         let local = at.to_zoned(zone);
         let day = local.date().weekday().to_monday_zero_offset().unsigned_abs();
         let found = self.entries.iter().find(|entry| entry.holds(day, local.time()))?;

@@ -19,3 +19,4 @@ pub mod source_kind;
 pub mod stored;
 pub mod text;
 pub mod tree;
+pub mod zone;

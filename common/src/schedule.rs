@@ -21,9 +21,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use crate::limits::{SCHEDULE_BYTES_MAX, SCHEDULE_TIMES_MAX};
-
-/// The zone of a schedule that names none.
-pub const DEFAULT_ZONE: &str = "Europe/Paris";
+use crate::zone::{DEFAULT_ZONE, named};
 
 /// Days that are looked at for one more occurrence: each weekday, and one skipped by a change of zone.
 const LOOK_DAYS: i64 = 9;
@@ -78,7 +76,7 @@ impl Schedule {
             Some(last) if last.contains('/') || *last == "UTC" => words.pop().unwrap_or(DEFAULT_ZONE),
             _ => DEFAULT_ZONE,
         };
-        TimeZone::get(zone).map_err(|_| InvalidSchedule::Zone(zone.to_owned()))?;
+        named(zone).ok_or_else(|| InvalidSchedule::Zone(zone.to_owned()))?;
         let body = words.join(" ").to_ascii_lowercase();
         let parts: Vec<&str> = body.split(';').map(str::trim).collect();
         if parts == [""] {
@@ -123,7 +121,7 @@ impl Schedule {
     }
 
     fn zone(&self) -> TimeZone {
-        TimeZone::get(&self.zone).expect("parsing looked it up in the compiled-in database")
+        named(&self.zone).expect("parsing looked it up in the compiled-in database")
     }
 }
 

@@ -8,7 +8,8 @@ use common::text::date::nanoseconds;
 use std::str::FromStr;
 
 use common::id::SessionId;
-use common::text::date::{moment, paris};
+use common::text::date::moment;
+use common::zone::paris;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 

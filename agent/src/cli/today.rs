@@ -5,11 +5,10 @@
 //! Invariant: I12 — what waits is said to wait, whatever else went well.
 
 use common::report::DayReport;
-use common::schedule::DEFAULT_ZONE;
 use common::text::{Arg, Texts};
+use common::zone::paris;
 use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use proto::code::Failure;
 
 use crate::backup::run::Outcome;
@@ -54,10 +53,8 @@ pub fn sentences(today: &DayUse, texts: Texts) -> Vec<String> {
 
 /// What is protected, what waits, when it goes on.
 fn deferred(outcome: &Outcome, texts: Texts) -> String {
-    let next = outcome.today.day.parse::<Date>().ok().and_then(|day| {
-        let zone = TimeZone::get(DEFAULT_ZONE).ok()?;
-        day.saturating_add(1.day()).to_zoned(zone).ok()
-    });
+    let next =
+        outcome.today.day.parse::<Date>().ok().and_then(|day| day.saturating_add(1.day()).to_zoned(paris()).ok());
     let args = [
         ("files", Arg::Count(outcome.deferred.files)),
         ("bytes", texts.size(outcome.deferred.bytes).into()),

@@ -2,15 +2,11 @@
 //!
 //! It does not read a clock: `now` is a value.
 
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::tz::AmbiguousOffset;
 use jiff::{Timestamp, Zoned};
 
 use super::{Arg, Lang, Texts};
-
-/// The contract's time zone.
-pub fn paris() -> TimeZone {
-    TimeZone::get("Europe/Paris").expect("the time zone database is compiled in")
-}
+use crate::zone::paris;
 
 /// The moment of a count of nanoseconds since 1970; the nearest representable one.
 pub fn moment(ns: i64) -> Timestamp {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every day and time is Europe/Paris.
 
-use common::text::date::paris;
+use common::zone::paris;
 use jiff::Zoned;
 use jiff::civil::{Date, DateTime, Time};
 

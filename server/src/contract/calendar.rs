@@ -5,14 +5,9 @@
 //! Invariant: a day has one name (`2026-11-22`), whether it lasts 23, 24 or 25 hours.
 
 use common::text::date::nanoseconds;
+use common::zone::paris;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
-
-/// The contract's time zone.
-pub fn paris() -> TimeZone {
-    TimeZone::get("Europe/Paris").expect("the time zone database is compiled in")
-}
 
 /// The civil day of a moment.
 pub fn day_of(at: Timestamp) -> Date {

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::calendar::paris;
+use common::zone::paris;
 
 /// A snapshot of one source, as far as its history depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
