@@ -164,7 +164,7 @@ impl Guards {
         let id = open.shared().subscription;
         let now = self.tick(wall)?;
         let mut pruning = self.control.pruning(&id)?;
-        self.check_runs(open, &mut pruning, wall)?;
+        let known = self.check_runs(open, &mut pruning, wall)?;
         let frozen = self.frozen(open, now)?;
         check_store(open)?;
         let (history, agreed) = self.history(&id, &pruning, now)?;
@@ -173,7 +173,8 @@ impl Guards {
             announce_shortened(open, self, (before, &history), (&frozen, now))?;
             pruning.shortened_by = number;
         }
-        pruning.runs += 1;
+        // From what the catalog knows: however often its row could not be written, the control store is at most one ahead.
+        pruning.runs = known + 1;
         pruning.history = Some(history.clone());
         // The control store first: a crash in between leaves it one ahead, which is known to be harmless.
         self.control.store_pruning(&id, &pruning)?;
@@ -194,8 +195,8 @@ impl Guards {
         }
     }
 
-    /// G2: a catalog and a control store that do not count the same runs: one of them was rebuilt or restored.
-    fn check_runs(&self, open: &Subscription, pruning: &mut Pruning, wall: Timestamp) -> Result<(), JobError> {
+    /// G2: a catalog and a control store that do not count the same runs: one of them was rebuilt or restored. The runs that the catalog knows.
+    fn check_runs(&self, open: &Subscription, pruning: &mut Pruning, wall: Timestamp) -> Result<i64, JobError> {
         let known = open.read(|catalog| Ok(catalog.upkeep_runs()?))?;
         let agree = known == pruning.runs || known + 1 == pruning.runs;
         if pruning.stopped.is_empty() && !agree {
@@ -205,7 +206,7 @@ impl Guards {
         if !pruning.stopped.is_empty() && pruning.stopped != TOO_MANY {
             return Err(JobError::Refused(word_of(&pruning.stopped)));
         }
-        Ok(())
+        Ok(known)
     }
 
     fn stop(&self, open: &Subscription, pruning: &mut Pruning, stop: Stop, wall: Timestamp) -> Result<(), JobError> {

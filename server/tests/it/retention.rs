@@ -246,6 +246,24 @@ fn a_control_store_from_a_copy_prunes_and_shortens_nothing_until_an_operator_acc
 }
 
 #[test]
+fn a_catalog_that_could_not_count_its_runs_is_not_taken_for_a_rebuilt_one() {
+    let root = tempfile::tempdir().unwrap();
+    let site = Site::new(root.path(), 2);
+    daily(&site, 3);
+    site.expire().unwrap();
+    let other = Catalog::open(&root.path().join(format!("catalogs/{SUBSCRIPTION}/catalog.db"))).unwrap();
+    let counted = other.upkeep_runs().unwrap();
+    for _ in 0..4 {
+        site.expire().unwrap();
+        // As if the disk had refused the catalog's row after the control store's.
+        other.set_upkeep_runs(counted).unwrap();
+    }
+    site.expire().unwrap();
+    other.set_upkeep_runs(0).unwrap();
+    assert_eq!(refused(site.expire()), "rebuilt", "a catalog that knows of no run still is one");
+}
+
+#[test]
 fn a_run_that_removes_more_than_announced_stops_and_asks_two_persons() {
     let root = tempfile::tempdir().unwrap();
     let site = Site::new(root.path(), 30);
