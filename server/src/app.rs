@@ -3,14 +3,14 @@
 //! Invariant: I8 — with `main` and `cli`, the only place where the system's clock and randomness are read.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::KeyPair;
 use common::limits::{
-    ALARM_DELIVERY_EVERY_MS, LOOK_MS, RENEWAL_CHECK_MS, SESSION_CHECK_MS, SMALL_MESSAGE_BYTES_MAX,
+    ALARM_DELIVERY_EVERY_MS, BALLAST_CHECK_MS, LOOK_MS, RENEWAL_CHECK_MS, SESSION_CHECK_MS, SMALL_MESSAGE_BYTES_MAX,
     STREAM_MESSAGE_BYTES_MAX, UNARY_MESSAGE_BYTES_MAX, UPKEEP_CHECK_MS, UPKEEP_JOBS_MAX,
 };
 use proto::v1::account_server::AccountServer;
@@ -36,6 +36,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::auth::layer::Authenticator;
 use crate::auth::logins::Logins;
 use crate::auth::password::Passwords;
+use crate::ballast;
 use crate::clock::{Clock, Random};
 use crate::config::Config;
 use crate::control::{Control, ControlError};
@@ -171,6 +172,7 @@ impl Running {
 /// If a part of it cannot be opened or the address cannot be listened on.
 pub async fn start(folder: &Path, config: &Config, environment: &Environment) -> anyhow::Result<Running> {
     let Environment { clock, random } = environment;
+    ballast::trim(folder);
     let identity = Identity::load(&folder.join(IDENTITY_FOLDER))?;
     let leaf = identity.leaf(&config.names, random, clock.now())?;
     let certificates = Arc::new(Certificates::new(leaf, config.public_certificate.as_ref())?);
@@ -216,6 +218,7 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     let renewal = Renewal { identity, certificates, names: config.names.clone(), environment: environment.clone() };
     tokio::spawn(renewal.run(stopped.clone()));
     let workers = Workers::start(jobs)?;
+    tokio::spawn(ballast(folder.to_owned(), stopped.clone()));
     tokio::spawn(upkeep(subscriptions, guards.clone(), stopped));
     let ended = stop.clone();
     let serving = tokio::spawn(async move { serve(router, &authenticator, connections, ended, &traffic).await });
@@ -405,6 +408,18 @@ async fn monitor_loop(
             _ = stop.wait_for(|stop| *stop > Stop::No) => return,
             () = tokio::time::sleep(Duration::from_millis(every_ms)) => {}
         }
+    }
+}
+
+/// Looks after the ballast.
+async fn ballast(folder: PathBuf, mut stop: watch::Receiver<Stop>) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop > Stop::No) => return,
+            () = tokio::time::sleep(Duration::from_millis(BALLAST_CHECK_MS)) => {}
+        }
+        let folder = folder.clone();
+        let _ = tokio::task::spawn_blocking(move || ballast::trim(&folder)).await;
     }
 }
 

@@ -68,6 +68,7 @@ pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod auth;
+pub mod ballast;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
