@@ -168,6 +168,11 @@ impl Agent {
         self
     }
 
+    /// Moves the clock of an agent that others see.
+    pub fn at_now(&self, now_ns: i64) {
+        self.now_ns.store(now_ns, Ordering::Relaxed);
+    }
+
     pub fn now_ns(&self) -> i64 {
         self.now_ns.fetch_add(1_000, Ordering::Relaxed)
     }

@@ -14,6 +14,7 @@ use tonic::Status;
 use crate::forge::{calls, path};
 use crate::line::call;
 use crate::station::{Customer, Station};
+use crate::support::campaign::Campaign;
 
 /// Who makes the call.
 #[derive(Clone, Copy, PartialEq)]
@@ -97,6 +98,7 @@ fn every_id_field_that_a_customer_can_send_has_a_row() {
 
 #[tokio::test]
 async fn foreign_ids_get_the_answer_of_ids_that_do_not_exist() {
+    let mut campaign = Campaign::begin("C19", "isolation matrix", 1);
     let station = Station::start().await;
     let channel = station.channel().await;
     let own = station.customer("un").await;
@@ -123,10 +125,13 @@ async fn foreign_ids_get_the_answer_of_ids_that_do_not_exist() {
                     normal.push(without(&id, answer));
                 }
                 assert_eq!(normal[0], normal[1], "{} tells by {} that an id exists", row.call, row.field);
+                campaign.count("answers compared", 1);
             }
         }
     }
     station.stop();
+    campaign.count("rows", ROWS.len() as u64);
+    campaign.pass();
 }
 
 /// Ids of `other` that the field could be given.

@@ -18,6 +18,17 @@ use tonic::{Request, Status};
 
 /// Connects to `127.0.0.1:port`, trusting `root_pem` and nothing else.
 pub async fn connect(port: u16, root_pem: &str) -> Channel {
+    let dialer = Dialer { port, tls: tls(root_pem) };
+    Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap().connect_with_connector(dialer).await.unwrap()
+}
+
+/// The same without a protocol above TLS.
+pub async fn connect_raw(port: u16, root_pem: &str) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    tls(root_pem).connect(ServerName::try_from("127.0.0.1").unwrap(), stream).await
+}
+
+fn tls(root_pem: &str) -> TlsConnector {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(root_pem.as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();
@@ -29,8 +40,7 @@ pub async fn connect(port: u16, root_pem: &str) -> Channel {
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let dialer = Dialer { port, tls: TlsConnector::from(Arc::new(config)) };
-    Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap().connect_with_connector(dialer).await.unwrap()
+    TlsConnector::from(Arc::new(config))
 }
 
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! 1,000 malformed messages for every call of the schema: no panic, bounded memory, and an honest agent is served afterwards.
 //!
-//! `DOBAAS_TEST_ROUNDS` sends more per call, `DOBAAS_TEST_SEED` repeats a run.
+//! The rounds of the campaign are messages per call.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use tonic::Code;
 use crate::forge::{Dice, Known, calls, message, path};
 use crate::line::call;
 use crate::station::Station;
+use crate::support::campaign::Campaign;
 
 /// Growth of the server's memory that a run may cause: password hashes and receive windows are in it.
 const MEMORY_KIB_MAX: u64 = 256 << 10;
@@ -19,8 +20,8 @@ const CUSTOMERS_PER_CALL: usize = 2;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_messages_of_every_call_leave_the_server_alive() {
     let station = Station::start().await;
-    let (seed, rounds) = (number("DOBAAS_TEST_SEED", 1), number("DOBAAS_TEST_ROUNDS", 1_000));
-    eprintln!("malformed: DOBAAS_TEST_SEED={seed} DOBAAS_TEST_ROUNDS={rounds}");
+    let mut campaign = Campaign::begin("C14", "malformed messages", 1_000);
+    let (seed, rounds) = (campaign.seed(), campaign.rounds());
     let mut known = Known::new();
     let (mut customers, mut operators) = (Vec::new(), Vec::new());
     // Some messages do what they ask: end a login, revoke an agent, exhaust the attempts to log in. So each call has callers of its own,
@@ -65,19 +66,18 @@ async fn malformed_messages_of_every_call_leave_the_server_alive() {
             *answers.entry(path(shape)).or_default().entry(format!("{code:?}")).or_default() += 1;
         }
     }
-    eprintln!("memory of the server: {before} KiB, then {} KiB", station.memory_kib());
     for (path, codes) in &answers {
         eprintln!("{path}: {codes:?}");
     }
     assert_eq!(answers.len(), calls().len());
     let grown = station.memory_kib().saturating_sub(before);
     assert!(grown < MEMORY_KIB_MAX, "the server grew by {grown} KiB");
+    campaign.count("calls of the schema", answers.len() as u64);
+    campaign.count("messages", rounds * answers.len() as u64);
+    campaign.count("KiB that the server grew by", grown);
     // Some of what an operator may say closes the server to backups.
     station.end_maintenance(&last_operator).await;
     late.agent.back_up(&station.channel().await, 2, b"honest still").await.unwrap();
     station.stop();
-}
-
-fn number(name: &str, usual: u64) -> u64 {
-    std::env::var(name).map_or(usual, |text| text.parse().unwrap())
+    campaign.pass();
 }

@@ -55,10 +55,15 @@ pub fn by(who: &str, at_ns: i64) -> Trace {
     Trace { who: format!("operator:{who}"), address: "local".into(), at_ns }
 }
 
-/// The subscription as the control store knows it; sessions are held to the test's own terms.
-fn order(control: &Control) {
-    let customer = Customer { reference: "acme".into(), name: "Acme".into(), created_at_ns: NOON_NS };
-    control.create_customer(&customer, &operator()).unwrap();
+/// The subscription as the control store knows it, if it does not yet; sessions are held to the test's own terms.
+fn order(control: &Control) -> anyhow::Result<()> {
+    if !control.customers()?.iter().any(|customer| customer.reference == "acme") {
+        let customer = Customer { reference: "acme".into(), name: "Acme".into(), created_at_ns: NOON_NS };
+        control.create_customer(&customer, &operator())?;
+    }
+    if control.subscription(&SUBSCRIPTION)?.is_some() {
+        return Ok(());
+    }
     let source = OrderedSource { name: "fichiers".into(), kind: SourceKind::Files };
     let form = OrderForm {
         reference: "BC-1".into(),
@@ -72,7 +77,7 @@ fn order(control: &Control) {
     let form = form.complete().unwrap();
     let known = Source { source: SOURCE, name: "fichiers".into(), kind: SourceKind::Files };
     let subscription = OrderedSubscription::new(SUBSCRIPTION, form, vec![known], NOON_NS);
-    control.create_subscription(&subscription, &operator()).unwrap();
+    Ok(control.create_subscription(&subscription, &operator())?)
 }
 
 pub fn moment(ns: i64) -> Timestamp {
@@ -95,8 +100,13 @@ impl Site {
 
     /// Starts the server on what is in `root`.
     pub fn start(root: &Path, world: &World) -> Self {
+        Self::open(root, world).unwrap()
+    }
+
+    /// The same, where it may fail.
+    pub fn open(root: &Path, world: &World) -> anyhow::Result<Self> {
         let base = settings(root, 1 << 40);
-        let control = Arc::new(Control::open(&root.join("control.db")).unwrap());
+        let control = Arc::new(Control::open(&root.join("control.db"))?);
         let (clock_ns, terms, default_terms) = (world.now_ns.clone(), world.terms.clone(), base.terms.clone());
         let settings = Settings {
             clock: Clock::new(move || moment(clock_ns.load(Ordering::SeqCst))),
@@ -114,14 +124,12 @@ impl Site {
             },
             ..base
         };
-        let objects = Objects::open(&root.join("store"), 0).unwrap();
-        let server = Arc::new(Subscriptions::new(settings, objects).unwrap());
-        if control.subscription(&SUBSCRIPTION).unwrap().is_none() {
-            order(&control);
-        }
+        let objects = Objects::open(&root.join("store"), 0)?;
+        let server = Arc::new(Subscriptions::new(settings, objects)?);
+        order(&control)?;
         let guards = Guards::new(control.clone(), server.clone());
-        let open = server.get(&SUBSCRIPTION).unwrap();
-        Self { world: world.clone(), server, control, guards, open }
+        let open = server.get(&SUBSCRIPTION)?;
+        Ok(Self { world: world.clone(), server, control, guards, open })
     }
 
     pub fn change_terms(&self, change: impl FnOnce(&mut Terms)) {

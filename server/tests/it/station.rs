@@ -13,10 +13,12 @@ use proto::v1::closures_client::ClosuresClient;
 use proto::v1::sets_client::SetsClient;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use tonic::transport::Channel;
 
 use crate::honest::Agent;
-use crate::line::{connect, with_token};
+use crate::line::{connect, connect_raw, with_token};
 
 const OPERATOR: &str = "exploitant";
 const PASSWORD: &str = "une longue phrase de passe";
@@ -102,6 +104,16 @@ impl Station {
     /// A connection of its own.
     pub async fn channel(&self) -> Channel {
         connect(self.port, &self.root_pem).await
+    }
+
+    /// A connection of its own without a protocol above TLS.
+    pub async fn raw(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        connect_raw(self.port, &self.root_pem).await
+    }
+
+    /// A connection of its own without TLS.
+    pub async fn silent(&self) -> std::io::Result<TcpStream> {
+        TcpStream::connect(("127.0.0.1", self.port)).await
     }
 
     /// Logs in with a default password and changes it; the token.

@@ -20,6 +20,7 @@ use server::upkeep::scrub::{Scrubbed, scrub};
 
 use crate::engine::{Agent, DAY_NS, NOON_NS, OTHER_SOURCE, SUBSCRIPTION, copy_folder, files, server};
 use crate::site::{Site, by, operator};
+use crate::support::campaign::Campaign;
 
 fn catalog(root: &Path) -> PathBuf {
     root.join("catalogs").join(SUBSCRIPTION.to_string()).join("catalog.db")
@@ -110,6 +111,7 @@ fn a_healthy_store_scrubs_clean_and_every_flipped_byte_is_found() {
     assert_eq!(clean.objects, stored.len() as u64);
     assert_eq!(clean.bytes, stored.iter().map(|file| fs::metadata(file).unwrap().len()).sum::<u64>());
     let open = server.get(&SUBSCRIPTION).unwrap();
+    let mut campaign = Campaign::begin("C08", "flipped bytes", 1);
     let mut checked = 0;
     for file in stored.iter().filter(|file| !file.parent().unwrap().ends_with("quarantine")) {
         let good = fs::read(file).unwrap();
@@ -126,10 +128,12 @@ fn a_healthy_store_scrubs_clean_and_every_flipped_byte_is_found() {
     }
     let flippable = stored.iter().filter(|file| !file.parent().unwrap().ends_with("quarantine"));
     assert_eq!(checked, flippable.map(|file| fs::metadata(file).unwrap().len()).sum::<u64>());
-    println!("{checked} bytes flipped, all found");
+    campaign.count("bytes flipped and found", checked);
+    campaign.count("objects", stored.len() as u64);
     let healed = scrubbed(&server);
     assert!(healed.is_clean(), "{healed:?}");
     assert!(open.read(|catalog| Ok(catalog.packs()?)).unwrap().iter().all(|pack| pack.state == PackState::Published));
+    campaign.pass();
 }
 
 #[test]
