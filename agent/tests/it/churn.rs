@@ -1,41 +1,10 @@
-//! Days in the life of a small tree: changes that follow from a seed, and the dice that also choose when things are killed.
+//! Days in the life of a small tree: changes that follow from a seed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::oddities::{noise, set_mtime};
-
-/// Numbers from a seed; the seed is printed, and `DOBAAS_TEST_SEED` repeats a run.
-pub struct Dice(blake3::OutputReader);
-
-impl Dice {
-    /// Dice for the proof of this name.
-    pub fn new(proof: &str) -> Self {
-        let time = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos().into();
-        let seed: u64 = std::env::var("DOBAAS_TEST_SEED").map_or_else(|_| time(), |seed| seed.parse().unwrap());
-        eprintln!("{proof}: DOBAAS_TEST_SEED={seed}");
-        Self(blake3::Hasher::new().update(proof.as_bytes()).update(&seed.to_le_bytes()).finalize_xof())
-    }
-
-    /// 0 to `sides - 1`.
-    pub fn roll(&mut self, sides: u64) -> u64 {
-        let mut bytes = [0; 8];
-        self.0.fill(&mut bytes);
-        u64::from_le_bytes(bytes) % sides
-    }
-
-    /// A moment up to `longest`, early ones as likely as late ones on a logarithmic scale from 1 ms.
-    pub fn moment(&mut self, longest: Duration) -> Duration {
-        let share = self.roll(1_000_000) as f64 / 1e6;
-        Duration::from_secs_f64(0.001 * (longest.as_secs_f64() / 0.001).powf(share))
-    }
-}
-
-/// How many times a random proof repeats: `usual`, or the number in `DOBAAS_TEST_ROUNDS` for a long run.
-pub fn rounds(usual: u64) -> u64 {
-    std::env::var("DOBAAS_TEST_ROUNDS").map_or(usual, |rounds| rounds.parse().unwrap())
-}
+use crate::support::campaign::Dice;
 
 /// Makes a tree of a few folders, small files and one of `large_bytes`.
 pub fn make(root: &Path, dice: &mut Dice, large_bytes: usize) {

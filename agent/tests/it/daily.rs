@@ -8,6 +8,7 @@ use agent::state::journal::RunLock;
 use agent::state::runs::Runs;
 
 use crate::site::{IDENTIFIER, Machine, SOURCE, Site};
+use crate::support::campaign::Campaign;
 
 /// A site with one machine that is set up for a small tree.
 struct Daily {
@@ -296,15 +297,20 @@ fn a_file_that_cannot_be_read_makes_the_backup_incomplete_and_is_listed() {
 
 #[test]
 fn a_server_that_went_back_in_time_is_reported() {
+    let mut campaign = Campaign::begin("C22", "older server", 3);
     let daily = Daily::start();
     done(&mut daily.machine.dobaas(&["backup"]));
     let before = daily.site.copy_server();
-    std::fs::write(daily.site.path("data/clients/duval.txt"), "facture n° 13").unwrap();
-    done(&mut daily.machine.dobaas(&["backup"]));
+    for later in 0..campaign.rounds() {
+        std::fs::write(daily.site.path("data/clients/duval.txt"), format!("facture n° {}", 13 + later)).unwrap();
+        done(&mut daily.machine.dobaas(&["backup"]));
+        campaign.count("snapshots that are hidden", 1);
+    }
     done(&mut daily.machine.dobaas(&["status"]));
     let settings = format!("server = '{}'", daily.site.serve(&before));
     std::fs::write(daily.machine.state().with_extension("toml"), settings).unwrap();
     let (exit, out, err) = ended(&mut daily.machine.dobaas(&["status"]));
     assert_eq!(exit, 1, "{out}{err}");
     assert!(err.contains("ATTENTION") && err.contains("plus ancien que les reçus"), "{err}");
+    campaign.pass();
 }

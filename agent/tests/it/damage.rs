@@ -5,8 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::churn::{self, Dice};
+use crate::churn;
 use crate::oracle::{Facts, Listing, differences, listing};
+use crate::support::campaign::{Campaign, Dice};
 use crate::world::{Committed, World};
 
 /// A way to damage an object; false if it does not apply.
@@ -56,7 +57,8 @@ const HARMS: &[(&str, Harm)] = &[
 #[test]
 fn each_object_damaged_in_each_way_is_found_and_gives_no_wrong_byte() {
     let mut world = World::new();
-    let mut dice = Dice::new("damage");
+    let mut campaign = Campaign::begin("C09", "damaged objects restored", 1);
+    let mut dice = campaign.dice();
     churn::make(&world.machine().source(), &mut dice, 300 << 10);
     let mut wanted: Vec<(String, Listing)> = Vec::new();
     for _ in 0..2 {
@@ -67,15 +69,15 @@ fn each_object_damaged_in_each_way_is_found_and_gives_no_wrong_byte() {
     world.stop_server();
     world.keep();
     let objects = files_below(&world.store().join("subscriptions"));
-    let mut cases = 0;
     for object in &objects {
         for (what, harm) in HARMS {
             if harm(object, &mut dice, &objects) {
-                cases += 1;
+                campaign.count("damages", 1);
                 let what = format!("{what}: {}", object.display());
                 let by_scrub = world.server_command("scrub").code() != 0;
                 let by_restore = restores_nothing_wrong(&mut world, &what, &wanted);
                 assert!(by_scrub || by_restore, "not found: {what}");
+                campaign.count("found by the scrub", u64::from(by_scrub));
                 if !by_scrub {
                     eprintln!("found by the restore only: {what}");
                 }
@@ -90,7 +92,8 @@ fn each_object_damaged_in_each_way_is_found_and_gives_no_wrong_byte() {
         assert_ne!(world.server_command("scrub").code(), 0, "not found: {}", copy.display());
         world.put_back();
     }
-    eprintln!("{cases} damages of {} objects found", objects.len());
+    campaign.count("objects", objects.len() as u64);
+    campaign.pass();
 }
 
 /// Restores each snapshot from a damaged store: right bytes, or an error that says so. True if an error did.

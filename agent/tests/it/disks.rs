@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::churn::{Dice, rounds};
 use crate::process::Ended;
+use crate::support::campaign::Campaign;
 use crate::world::{Committed, World};
 
 const MIB: u64 = 1 << 20;
@@ -141,11 +141,13 @@ fn a_killed_run_leaves_no_server_of_an_image_behind_for_longer_than_the_next_one
     let disk = world.scratch().join("disk");
     make_disk(&disk);
     let images = make_images(&machine.source(), &disk);
-    let mut dice = Dice::new("disks killed");
-    for round in 0..rounds(6) {
+    let mut campaign = Campaign::begin("C01", "disk backups killed", 6);
+    let mut dice = campaign.dice();
+    for round in 0..campaign.rounds() {
         let mut running = machine.start_backup();
         running.ends_within(dice.moment(MOMENT_MAX));
         running.kill();
+        campaign.count("kills", 1);
         let images = images.iter().filter(|(format, _)| *format == "vhdx");
         images.for_each(|(format, image)| write(format, image, round % 40 * MIB));
     }
@@ -157,4 +159,5 @@ fn a_killed_run_leaves_no_server_of_an_image_behind_for_longer_than_the_next_one
         let restored = machine.restored(&target).join(image.file_name().unwrap());
         tool("qemu-img", &["compare", "-f", format, "-F", format, text(image), text(&restored)]);
     }
+    campaign.pass();
 }

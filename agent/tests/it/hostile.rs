@@ -23,6 +23,7 @@ use crate::crafted::{Crafted, file_of, keys, plain};
 use crate::oddities::noise;
 use crate::oracle;
 use crate::restore::{options, run, scratch};
+use crate::support::campaign::Campaign;
 
 /// A folder with something to protect and a target beside it.
 struct Sandbox {
@@ -191,9 +192,9 @@ fn random_changes_of_a_tree_by_a_key_holder_neither_panic_nor_escape() {
     store.hard_link("d/zhard", "d/file");
     store.solid(&[("d/file", b"content"), ("d/other", b"more"), ("top", b"top")]);
     store.add("d/pipe", plain(EntryKind::Fifo));
-    let seed = u64::from(std::process::id());
-    eprintln!("seed {seed}");
-    for round in 0..400 {
+    let mut campaign = Campaign::begin("C17", "hostile trees", 400);
+    let seed = campaign.seed();
+    for round in 0..campaign.rounds() {
         let root = rewritten_root(&mut store, |bytes| {
             for word in noise(seed.wrapping_mul(1_000) + round, 12).chunks_exact(3) {
                 // The magic stays: what follows is what is to be tried.
@@ -209,6 +210,8 @@ fn random_changes_of_a_tree_by_a_key_holder_neither_panic_nor_escape() {
     }
     fs::create_dir_all(sandbox.target()).unwrap();
     sandbox.assert_untouched();
+    campaign.count("trees restored", campaign.rounds());
+    campaign.pass();
 }
 
 #[test]

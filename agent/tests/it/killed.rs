@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::churn::{self, Dice, rounds};
+use crate::churn;
 use crate::ledger::Ledger;
+use crate::support::campaign::Campaign;
 use crate::world::World;
 
 /// Longest time that a kill waits: a backup of this tree takes less.
@@ -17,43 +18,47 @@ const MOMENT_MAX: Duration = Duration::from_secs(4);
 #[test]
 fn no_receipt_is_lost_when_the_server_is_killed_at_random() {
     let mut world = World::new();
-    let mut dice = Dice::new("server killed");
+    let mut campaign = Campaign::begin("C01", "server killed", 30);
+    let mut dice = campaign.dice();
     let mut ledger = Ledger::new(world.scratch());
     churn::make(&world.machine().source(), &mut dice, 10 << 20);
-    let mut went_on = 0;
-    for _ in 0..rounds(30) {
+    for _ in 0..campaign.rounds() {
         churn::one_day(&world.machine().source(), &mut dice);
         let mut run = world.machine().start_backup();
         run.ends_within(dice.moment(MOMENT_MAX));
         world.kill_server();
+        campaign.count("kills", 1);
         world.start_server();
         // A run that had begun goes on with the server that came back; one that had not says that nobody answers.
         let mut ended = run.wait().expect(&[0, 1]);
         if ended.code() == 1 {
             ended = world.machine().backup().expect(&[0]);
         } else {
-            went_on += 1;
+            campaign.count("runs that went on by themselves", 1);
         }
         ledger.add(world.machine(), &ended);
     }
-    eprintln!("{went_on} runs went on by themselves");
     ledger.all_restore(&world);
     world.stop_server();
     world.server_command("scrub").expect(&[0]);
-    no_chunk_is_stored_twice(&world.store());
+    campaign.count("chunks, each stored once", no_chunk_is_stored_twice(&world.store()));
+    campaign.count("receipts restored", ledger.receipts());
+    campaign.pass();
 }
 
 #[test]
 fn no_receipt_is_lost_when_the_agent_is_killed_at_random() {
     let mut world = World::new();
-    let mut dice = Dice::new("agent killed");
+    let mut campaign = Campaign::begin("C01", "agent killed", 30);
+    let mut dice = campaign.dice();
     let mut ledger = Ledger::new(world.scratch());
     churn::make(&world.machine().source(), &mut dice, 10 << 20);
-    for _ in 0..rounds(30) {
+    for _ in 0..campaign.rounds() {
         churn::one_day(&world.machine().source(), &mut dice);
         let mut run = world.machine().start_backup();
         run.ends_within(dice.moment(MOMENT_MAX));
         let cut = run.kill();
+        campaign.count("kills", 1);
         if cut.code() == 0 {
             ledger.add(world.machine(), &cut);
         }
@@ -62,11 +67,13 @@ fn no_receipt_is_lost_when_the_agent_is_killed_at_random() {
     ledger.all_restore(&world);
     world.stop_server();
     world.server_command("scrub").expect(&[0]);
-    no_chunk_is_stored_twice(&world.store());
+    campaign.count("chunks, each stored once", no_chunk_is_stored_twice(&world.store()));
+    campaign.count("receipts restored", ledger.receipts());
+    campaign.pass();
 }
 
 /// What was acknowledged before a kill and sent again after it would stand in two packs.
-fn no_chunk_is_stored_twice(folder: &Path) {
+fn no_chunk_is_stored_twice(folder: &Path) -> u64 {
     let mut seen = BTreeSet::new();
     let mut pending = vec![folder.to_owned()];
     while let Some(path) = pending.pop() {
@@ -79,5 +86,5 @@ fn no_chunk_is_stored_twice(folder: &Path) {
             }
         }
     }
-    eprintln!("{} chunks, each stored once", seen.len());
+    seen.len() as u64
 }

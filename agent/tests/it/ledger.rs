@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::oracle::{Listing, assert_same, listing};
 use crate::process::Ended;
+use crate::support::campaign::Dice;
 use crate::world::{Committed, Machine, World};
 
 /// Promises to be kept.
@@ -32,12 +33,16 @@ impl Ledger {
         committed
     }
 
+    /// How many receipts it holds.
+    pub fn receipts(&self) -> u64 {
+        self.promises.len() as u64
+    }
+
     /// Restores each of them and compares.
     pub fn all_restore(&self, world: &World) {
         for (number, (committed, wanted)) in self.promises.iter().enumerate() {
             self.restores(world, number, committed, wanted);
         }
-        eprintln!("{} receipts kept", self.promises.len());
     }
 
     /// Restores the newest and compares.
@@ -45,6 +50,13 @@ impl Ledger {
         if let Some((committed, wanted)) = self.promises.last() {
             self.restores(world, self.promises.len() - 1, committed, wanted);
         }
+    }
+
+    /// Restores any one of them and compares.
+    pub fn one_restores(&self, world: &World, dice: &mut Dice) {
+        let number = dice.index(self.promises.len());
+        let (committed, wanted) = &self.promises[number];
+        self.restores(world, number, committed, wanted);
     }
 
     fn restores(&self, world: &World, number: usize, committed: &Committed, wanted: &Listing) {

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use crate::churn::{self, Dice, rounds};
+use crate::churn;
 use crate::ledger::Ledger;
-use crate::loop_disk::LoopDisk;
+use crate::support::campaign::Campaign;
+use crate::support::loop_disk::LoopDisk;
 use crate::world::World;
 
 /// Sparse: the server wants a reserve of at least 1 GiB.
@@ -19,14 +20,16 @@ fn every_receipt_survives_the_power_cuts_of_the_server() {
     let scratch = tempfile::tempdir().unwrap();
     let Some(disk) = LoopDisk::make(scratch.path(), DISK_BYTES) else { return };
     let mut world = World::with_server_in(&disk.root().join("server"));
-    let mut dice = Dice::new("power cut");
+    let mut campaign = Campaign::begin("C03", "power cut", 20);
+    let mut dice = campaign.dice();
     let mut ledger = Ledger::new(scratch.path());
     churn::make(&world.machine().source(), &mut dice, 10 << 20);
-    for _ in 0..rounds(20) {
+    for _ in 0..campaign.rounds() {
         churn::one_day(&world.machine().source(), &mut dice);
         let mut run = world.machine().start_backup();
         run.ends_within(dice.moment(MOMENT_MAX));
         disk.cut();
+        campaign.count("cuts", 1);
         world.kill_server();
         disk.power_up();
         world.start_server();
@@ -40,4 +43,6 @@ fn every_receipt_survives_the_power_cuts_of_the_server() {
     ledger.all_restore(&world);
     world.stop_server();
     world.server_command("scrub").expect(&[0]);
+    campaign.count("receipts restored", ledger.receipts());
+    campaign.pass();
 }

@@ -101,6 +101,11 @@ impl Running {
         Self { child, stdout: Some(stdout), stderr: Some(stderr), lines }
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until a line of standard error contains `part`, and gives that line; `None` if the program ends first.
     pub fn line_with(&self, part: &str) -> Option<String> {
         let until = Instant::now() + TIME_MAX;

@@ -101,11 +101,31 @@ impl World {
 
     /// Starts the server and waits until it listens.
     pub fn start_server(&mut self) {
-        let server = Running::start(Command::new(program("dobaas-server")).arg("serve").arg(&self.server_folder));
+        let mut command = Command::new(program("dobaas-server"));
+        let ended = self.start_server_by(command.arg("serve").arg(self.server_folder.clone()));
+        assert!(ended.is_none(), "the server does not start: {}", ended.unwrap().stderr);
+    }
+
+    /// The same under limits as `prlimit` takes them; how it ended if it does not start.
+    pub fn start_server_under(&mut self, limits: &[&str]) -> Option<Ended> {
+        let mut command = Command::new("prlimit");
+        self.start_server_by(
+            command.args(limits).arg(program("dobaas-server")).arg("serve").arg(self.server_folder.clone()),
+        )
+    }
+
+    fn start_server_by(&mut self, command: &mut Command) -> Option<Ended> {
+        let server = Running::start(command);
         if server.line_with("listening").is_none() {
-            panic!("the server does not start: {}", server.wait().stderr);
+            return Some(server.wait());
         }
         self.server = Some(server);
+        None
+    }
+
+    /// The server's process.
+    pub fn server_id(&self) -> u32 {
+        self.server.as_ref().unwrap().id()
     }
 
     /// `kill -9`.
@@ -114,9 +134,9 @@ impl World {
         assert!(!ended.stderr.contains("panicked at"), "{}", ended.stderr);
     }
 
-    /// Stops the server as a service manager does.
-    pub fn stop_server(&mut self) {
-        self.server.take().unwrap().stop().expect(&[0]);
+    /// Stops the server as a service manager does; its log.
+    pub fn stop_server(&mut self) -> String {
+        self.server.take().unwrap().stop().expect(&[0]).stderr
     }
 
     /// The server's own command of this name, on its folder.
@@ -127,6 +147,11 @@ impl World {
     /// The same with options.
     pub fn server_command_with(&self, name: &str, options: &[&str]) -> Ended {
         Ended::of(Command::new(program("dobaas-server")).arg(name).arg(&self.server_folder).args(options))
+    }
+
+    /// The server's whole folder.
+    pub fn server_folder(&self) -> &Path {
+        &self.server_folder
     }
 
     /// The object store.
@@ -244,6 +269,23 @@ impl Machine {
     /// One run.
     pub fn backup(&self) -> Ended {
         self.start_backup().wait()
+    }
+
+    /// One run under limits as `prlimit` takes them.
+    pub fn backup_under(&self, limits: &[&str]) -> Ended {
+        let agent = self.agent(&["backup"]);
+        let mut command = Command::new("prlimit");
+        Ended::of(command.env_remove("DOBAAS_CONFIG").args(limits).arg(agent.get_program()).args(agent.get_args()))
+    }
+
+    /// What the customer keeps to themselves: a name for each, and the secret.
+    pub fn secrets(&self) -> Vec<(&'static str, String)> {
+        let read = |path: PathBuf| std::fs::read_to_string(path).unwrap().trim().to_owned();
+        vec![
+            ("the passphrase", read(self.secrets.join("passphrase"))),
+            ("the password of a person", read(self.secrets.join("person"))),
+            ("the recovery key", read(self.folder.join("recovery-key"))),
+        ]
     }
 
     /// One run on a machine where no program is found by its name.
