@@ -39,6 +39,11 @@ async fn no_guessed_credential_is_accepted() {
         }
         let answer = account.whoami(with_token(&token, v1::WhoamiRequest {})).await;
         let code = answer.map_or_else(|status| status.code(), |_| Code::Ok);
+        if matches!(code, Code::Cancelled | Code::Unknown | Code::Unavailable) {
+            // A server that refused so much ends the connection.
+            account = AccountClient::new(station.channel().await);
+            continue;
+        }
         assert!(matches!(code, Code::Unauthenticated | Code::ResourceExhausted), "round {round}: {code:?}");
         campaign.count("refused", 1);
     }

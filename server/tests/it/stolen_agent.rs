@@ -27,8 +27,9 @@ async fn a_stolen_agent_takes_no_date_away() {
     known.extend(sibling.known());
     known.extend([&stored, &of_sibling].map(|stored| stored.session.as_bytes().to_vec()));
 
-    // Every call that is not an agent's, with messages that name what exists.
+    // Every call that is not an agent's, with messages that name what exists. A server that is asked too much nonsense ends the connection.
     for shape in calls() {
+        let mut channel = station.channel().await;
         let is_the_agents = match access::of_path(&path(&shape)) {
             Access::Only { agent, .. } => agent,
             _ => true,
@@ -37,7 +38,13 @@ async fn a_stolen_agent_takes_no_date_away() {
             let bytes = message(&shape.input(), &mut crate::forge::Dice::new(campaign.seed(), round), &known);
             let answer = call(channel.clone(), &path(&shape), &thief.token, vec![bytes]).await;
             let code = answer.map_or_else(|status| status.code(), |_| Code::Ok);
-            let refused = matches!(code, Code::PermissionDenied | Code::Unauthenticated | Code::ResourceExhausted);
+            let closed = matches!(code, Code::Cancelled | Code::Unknown | Code::Unavailable);
+            if closed {
+                campaign.count("connections ended by the server", 1);
+                channel = station.channel().await;
+            }
+            let refused =
+                closed || matches!(code, Code::PermissionDenied | Code::Unauthenticated | Code::ResourceExhausted);
             assert!(is_the_agents || refused, "{}: {code:?}", path(&shape));
             campaign.count("calls tried", 1);
             campaign.count("calls refused at the door", u64::from(refused));
