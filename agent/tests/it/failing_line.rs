@@ -1,6 +1,6 @@
 //! A line that fails again and again, in the middle of whatever it carries: a backup and a restore come to their end all the same.
 //!
-//! It is cut, it changes a bit (which TLS must see), it loses what comes after some byte and keeps the connection open, or it hands on one byte at a time.
+//! It is cut, it changes a bit (which TLS must see), it loses what comes after some byte and keeps the connection open, or it hands on crumbs of seven bytes.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

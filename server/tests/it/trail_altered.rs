@@ -1,4 +1,4 @@
-//! The audit trail altered in every place: each record edited, removed, doubled, exchanged with the next, and the trail cut after it.
+//! The audit trail altered in every place: each record edited, removed, a forged one put before it, exchanged with the next, and the trail cut after it.
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use server::audit::chain::{Checkpoint, EMPTY, Link, link, verify};
