@@ -18,7 +18,8 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::backup::BackupError;
 use crate::backup::buffers::BUFFER_BYTES;
 use crate::backup::desk::Laying;
-use crate::backup::job::{Candidate, Group, Job};
+use crate::backup::job::{Candidate, Group, Job, Old};
+use crate::backup::moved::Moved;
 use crate::backup::plan::{Planned, Tally, directory_key, entry_key, entry_of, racy_from, row_of};
 use crate::backup::previous::Previous;
 use crate::backup::progress::Progress;
@@ -58,6 +59,7 @@ enum Likeness {
 pub struct Comparer<'r> {
     shared: &'r Shared<'r>,
     previous: Previous<'r>,
+    moved: Moved<'r>,
     /// True while nothing of the current leaf was handed over: it may still go as a whole.
     leaf_is_clean: bool,
     plan: Sender<Vec<Planned>>,
@@ -102,6 +104,7 @@ impl<'r> Comparer<'r> {
     ) -> Result<Self, BackupError> {
         Ok(Self {
             previous: Previous::new(&shared.known)?,
+            moved: Moved::new(shared.known.memory()),
             shared,
             leaf_is_clean: true,
             plan,
@@ -359,10 +362,12 @@ impl<'r> Comparer<'r> {
         let has_links = item.stat.links > 1;
         if item.stat.size >= SMALL_FILE_BYTES {
             let job = self.new_job();
-            let old = previous.as_deref().and_then(|entry| match &entry.kind {
-                EntryKind::File(file) if item.stat.size > PAGED_FILE_BYTES => Some(Box::new(file.clone())),
-                _ => None,
-            });
+            let old = match previous.as_deref().map(|entry| &entry.kind) {
+                _ if item.stat.size <= PAGED_FILE_BYTES => None,
+                Some(EntryKind::File(file)) => Some(Old { key: entry_key.clone(), file: file.clone() }),
+                _ => self.moved.find(&item.stat)?,
+            };
+            let old = old.map(Box::new);
             let previous = previous.filter(|_| self.may_stay());
             self.push(Planned::File { key: entry_key, job, file: 0, has_links, previous });
             self.shared.desk.submit(Job::Large { number: job, file: candidate, old });

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use common::id::ChunkId;
 use common::tree::content::{Content, Extent};
 use common::tree::entry::FileContent;
+use common::tree::path::EntryKey;
 
 use crate::backup::increment::Parts;
 use crate::source::SkippedItem;
@@ -46,9 +47,18 @@ pub enum Job {
         number: u32,
         /// The file.
         file: Candidate,
-        /// What the last tree has in its place.
-        old: Option<Box<FileContent>>,
+        /// What its content is compared with.
+        old: Option<Box<Old>>,
     },
+}
+
+/// A large file as the last tree has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Old {
+    /// Where it stood: in the same place, or wherever it was moved or copied from.
+    pub key: EntryKey,
+    /// Its content.
+    pub file: FileContent,
 }
 
 /// A chunk and its length.

@@ -14,7 +14,7 @@ use crate::backup::content::{KnownContent, malformed};
 use crate::backup::digest::hash_page;
 use crate::backup::increment::{From, Part, Parts, plan_relaying};
 use crate::backup::job::LaidChunk;
-use crate::backup::large::Reading;
+use crate::backup::large::{Large, Reading};
 use crate::backup::lay::{Stop, StopRun, Stream};
 use crate::remote::transfer::FrameClass;
 use crate::state::by_id::ById;
@@ -139,10 +139,9 @@ impl Reading<'_, '_> {
             }
         };
         each_kept(known, old, &self.parts, add).map_err(StopRun::from)?;
-        let (pages, name) = (&self.large.shared.pages, self.large.name);
-        let Some(mut hashes) = pages.open(name, &self.large.shared.keys.memory, (&old.digest, old.size)) else {
-            return Ok(true);
-        };
+        let Large { shared, old: of_old, .. } = self.large;
+        let open = |(_, name)| shared.pages.open(name, &shared.keys.memory, (&old.digest, old.size));
+        let Some(mut hashes) = of_old.and_then(open) else { return Ok(true) };
         if let Some(stream) = &mut self.stream {
             stream.begin(FrameClass::Relaid);
         }

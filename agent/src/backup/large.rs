@@ -60,8 +60,8 @@ pub struct Large<'a, 'r> {
     pub input: &'a Input,
     /// Name of its page hashes.
     pub name: &'a str,
-    /// What the last tree has in its place.
-    pub old: Option<&'a FileContent>,
+    /// What the last tree has of it, and the name of the page hashes of that.
+    pub old: Option<(&'a FileContent, &'a str)>,
 }
 
 impl Large<'_, '_> {
@@ -74,17 +74,17 @@ impl Large<'_, '_> {
         self.input.will_be_read();
         let holes = self.input.holes(stat)?;
         let key = &shared.keys.memory;
-        let known = self.old.and_then(|old| shared.pages.open(self.name, key, (&old.digest, old.size)));
-        let lost = self.old.map_or(Ok(Vec::new()), |old| lost_ranges(&shared.known, old)).map_err(StopRun::from)?;
-        if let (None, Some(old)) = (&known, self.old)
+        let old = self.old.map(|(old, _)| old);
+        let known = self.old.and_then(|(old, name)| shared.pages.open(name, key, (&old.digest, old.size)));
+        let lost = old.map_or(Ok(Vec::new()), |old| lost_ranges(&shared.known, old)).map_err(StopRun::from)?;
+        if let (None, Some(old)) = (&known, old)
             && lost.is_empty()
             && old.size == stat.size
             && let Some(same) = self.compare_whole(old, &holes)?
         {
             return Ok(ReadEnd::Read(Box::new(same)));
         }
-        let class =
-            if self.old.is_some() && known.is_none() { shared.class_without_pages } else { FrameClass::Changed };
+        let class = if old.is_some() && known.is_none() { shared.class_without_pages } else { FrameClass::Changed };
         let mut reading = Reading {
             large: self,
             spares: false,
@@ -92,7 +92,7 @@ impl Large<'_, '_> {
             holes: &holes,
             lost: &lost,
             known,
-            old_size: self.old.map_or(0, |old| old.size),
+            old_size: old.map_or(0, |old| old.size),
             pages: shared.pages.create(self.name, key).inspect_err(|error| complain(error)).ok(),
             stream: Some(Stream::new(shared, press, buffer, class)),
             parts: Parts::default(),
@@ -350,7 +350,7 @@ impl Reading<'_, '_> {
         if size <= PAGED_FILE_BYTES {
             return Ok(ReadEnd::Small);
         }
-        let kept = match self.large.old.filter(|_| self.parts.has_kept()) {
+        let kept = match self.large.old.map(|(old, _)| old).filter(|_| self.parts.has_kept()) {
             Some(old) => {
                 let mut kept = Kept::of(&self.large.shared.known, old, &self.parts).map_err(StopRun::from)?;
                 kept.know_lengths(self.known.as_ref().map_or(&[], KnownPages::chunks));

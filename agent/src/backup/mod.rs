@@ -26,6 +26,7 @@ pub mod job;
 mod kept;
 pub mod large;
 pub mod lay;
+pub mod moved;
 mod out;
 pub mod overlay;
 pub mod pipeline;

@@ -14,7 +14,7 @@ use crate::backup::buffers::Buffer;
 use crate::backup::desk::{PendingChunk, Task};
 use crate::backup::input::Input;
 use crate::backup::job::{
-    Candidate, FileResult, Group, Increment, Job, JobResult, LaidChunk, Place, ReadFile, Segment, extents,
+    Candidate, FileResult, Group, Increment, Job, JobResult, LaidChunk, Old, Place, ReadFile, Segment, extents,
 };
 use crate::backup::large::{Large, LargeRead, ReadEnd};
 use crate::backup::lay::{Stop, StopRun, lay_whole, seal};
@@ -199,7 +199,7 @@ impl<'r> Worker<'r> {
     fn large(
         &mut self,
         number: u32,
-        (file, old): (&Candidate, Option<Box<FileContent>>),
+        (file, old): (&Candidate, Option<Box<Old>>),
         buffer: Buffer,
     ) -> Result<JobResult, Stop> {
         match self.large_file(file, old, buffer) {
@@ -212,11 +212,13 @@ impl<'r> Worker<'r> {
     fn large_file(
         &mut self,
         file: &Candidate,
-        old: Option<Box<FileContent>>,
+        old: Option<Box<Old>>,
         buffer: Buffer,
     ) -> Result<(ReadFile, Vec<LaidChunk>), Stop> {
         let key = entry_key(&[&directory_key(&file.directory)[..], &file.name].concat());
         let name = PageFolder::name(&key, &self.shared.keys.memory);
+        let (old_key, old) = old.map(|old| (old.key, Box::new(old.file))).unzip();
+        let old_name = old_key.map_or_else(String::new, |key| PageFolder::name(&key, &self.shared.keys.memory));
         let input = self.open(file, (&name, old.as_deref()))?;
         // An image was marked since the walk saw it, or is a file after all.
         let mut before = if self.shared.disks.is_on() { input.stat()? } else { file.stat };
@@ -227,7 +229,8 @@ impl<'r> Worker<'r> {
                 None => self.another_buffer()?.ok_or(Stop::Quiet)?,
             };
             let is_last = attempt == ATTEMPTS_MAX;
-            let read = self.read_large(&input, (&name, &before), old.as_deref(), (own, is_last))?;
+            let known = old.as_deref().map(|old| (old, &*old_name));
+            let read = self.read_large(&input, (&name, &before), known, (own, is_last))?;
             let after = input.stat()?;
             let is_steady = read.as_ref().is_some_and(|read| after.is_same_as(&before) && read.size == after.size);
             match read.filter(|_| is_steady || is_last) {
@@ -270,7 +273,7 @@ impl<'r> Worker<'r> {
         &mut self,
         input: &Input,
         (name, stat): (&str, &Stat),
-        old: Option<&FileContent>,
+        old: Option<(&FileContent, &str)>,
         (buffer, is_last): (Buffer, bool),
     ) -> Result<Option<Streamed>, Stop> {
         if stat.size <= PAGED_FILE_BYTES {

@@ -249,6 +249,37 @@ fn a_machine_that_lost_its_state_lays_changed_files_whole_and_says_that_it_is_no
 }
 
 #[test]
+fn a_fragmented_file_that_is_moved_or_copied_is_laid_only_where_it_changed() {
+    let mut scene = Scene::new();
+    let pages = 16 * 256;
+    scene.write("image", noise(1, pages * PAGE_BYTES));
+    let mut dice = Dice(9);
+    for _ in 0..6 {
+        overwrite(&scene, "image", (pages as u64, pages / 20), &mut dice);
+        put(&mut scene);
+    }
+    let at = |scene: &Scene, name: &str| scene.tree().join(name);
+    std::fs::rename(at(&scene, "image"), at(&scene, "a moved image")).unwrap();
+    assert_eq!(put(&mut scene).0, [0; 3], "moved");
+    std::fs::create_dir(at(&scene, "folder")).unwrap();
+    std::fs::rename(at(&scene, "a moved image"), at(&scene, "folder/image")).unwrap();
+    let changed = overwrite(&scene, "folder/image", (pages as u64, 3), &mut dice);
+    assert_eq!(put(&mut scene).0, [changed, 0, 0], "moved and changed");
+    // As a copy that keeps times has it, or a move to another file system.
+    std::fs::copy(at(&scene, "folder/image"), at(&scene, "copy")).unwrap();
+    let modified = std::fs::metadata(at(&scene, "folder/image")).unwrap().modified().unwrap();
+    open(&scene, "copy").set_modified(modified).unwrap();
+    assert_eq!(put(&mut scene).0, [0; 3], "copied");
+    std::fs::remove_file(at(&scene, "folder/image")).unwrap();
+    let changed = overwrite(&scene, "copy", (pages as u64, 5), &mut dice);
+    assert_eq!(put(&mut scene).0, [changed, 0, 0], "the copy has hashes of its own");
+    // What takes over an inode has nothing to do with what was there: a rename over a name, or a number used again.
+    std::fs::rename(at(&scene, "copy"), at(&scene, "log.1")).unwrap();
+    scene.write("copy", noise(5, 3 * WINDOW_BYTES));
+    assert_eq!(put(&mut scene).0, [3 * WINDOW_BYTES as u64, 0, 0], "another file under the old name");
+}
+
+#[test]
 fn hashes_of_files_that_are_gone_go_too() {
     let mut scene = Scene::new();
     scene.write("one", noise(1, 2 * WINDOW_BYTES));
