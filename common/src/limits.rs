@@ -159,6 +159,8 @@ pub const HANDSHAKE_MS: u64 = 5_000;
 pub const HANDSHAKES_MAX: usize = 50;
 /// Largest request headers, in bytes.
 pub const HEADER_BYTES_MAX: u32 = 8 << 10;
+/// Age at which a connection ends of which no call was authenticated, in milliseconds.
+pub const STRANGER_MS: u64 = 60_000;
 /// Connections of one address before any call was authenticated.
 pub const CONNECTIONS_PER_ADDRESS_UNAUTHENTICATED_MAX: usize = 32;
 /// Connections of one address.
@@ -187,6 +189,8 @@ pub const HTTP2_FRAME_BYTES: u32 = 256 << 10;
 pub const SESSIONS_PER_SUBSCRIPTION_MAX: usize = 64;
 /// Snapshots of one source in a civil day: one every five minutes. Their sealed parts count nowhere else.
 pub const SNAPSHOTS_PER_DAY_MAX: u32 = 288;
+/// Answers to Fetch of one subscription that are on their way at once; further calls wait.
+pub const FETCHES_PER_SUBSCRIPTION: usize = 12;
 /// Streams at once of one subscription.
 pub const STREAMS_PER_SUBSCRIPTION_MAX: usize = 128;
 /// Requests per second of one subscription (token bucket, burst of twice as much).

@@ -1,7 +1,7 @@
 //! One encrypted connection, as the HTTP/2 code reads and writes it.
 //!
-//! Invariant: it ends by itself [`CONNECTION_GRACE_MS`] after the age at which its peer was asked to leave, and at once when
-//! the server cuts everything.
+//! Invariant: it ends by itself [`CONNECTION_GRACE_MS`] after the age at which its peer was asked to leave, after [`STRANGER_MS`] if no call of it
+//! was authenticated, and at once when the server cuts everything.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use common::limits::{CONNECTION_AGE_MS, CONNECTION_GRACE_MS};
+use common::limits::{CONNECTION_AGE_MS, CONNECTION_GRACE_MS, STRANGER_MS};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -32,21 +32,30 @@ impl Connection {
         stream: TlsStream<TcpStream>,
         place: Arc<Place>,
         counted: OwnedSemaphorePermit,
-        mut stop: watch::Receiver<Stop>,
+        stop: watch::Receiver<Stop>,
     ) -> Self {
-        let end = Box::pin(async move {
-            let old = tokio::time::sleep(Duration::from_millis(CONNECTION_AGE_MS + CONNECTION_GRACE_MS));
-            tokio::select! {
-                () = old => {}
-                _ = stop.wait_for(|stop| *stop == Stop::Everything) => {}
-            }
-        });
+        let end = Box::pin(end(place.clone(), stop, (STRANGER_MS, CONNECTION_AGE_MS + CONNECTION_GRACE_MS)));
         Self { stream, place, end, is_over: false, _counted: counted }
     }
 
     /// Its place among the open ones.
     pub fn place(&self) -> &Arc<Place> {
         &self.place
+    }
+}
+
+/// Waits until a connection has to end, which comes earlier for a stranger.
+async fn end(place: Arc<Place>, mut stop: watch::Receiver<Stop>, (stranger_ms, age_ms): (u64, u64)) {
+    let old = async {
+        // Slow strangers would otherwise hold every place for the price of a byte now and then.
+        tokio::time::sleep(Duration::from_millis(stranger_ms)).await;
+        if place.is_authenticated() {
+            tokio::time::sleep(Duration::from_millis(age_ms - stranger_ms)).await;
+        }
+    };
+    tokio::select! {
+        () = old => {}
+        _ = stop.wait_for(|stop| *stop == Stop::Everything) => {}
     }
 }
 
@@ -84,5 +93,31 @@ impl AsyncWrite for Connection {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEVER_MS: u64 = 3_600_000;
+
+    /// True if it ends although nobody says so.
+    async fn ends(place: Arc<Place>, ages_ms: (u64, u64)) -> bool {
+        let (_running, stop) = watch::channel(Stop::No);
+        tokio::time::timeout(Duration::from_millis(300), end(place, stop, ages_ms)).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn strangers_leave_early_and_known_peers_at_their_age() {
+        let known = Place::alone();
+        known.authenticated();
+        assert!(ends(Place::alone(), (1, NEVER_MS)).await);
+        assert!(!ends(known.clone(), (1, NEVER_MS)).await);
+        assert!(ends(known, (1, 2)).await);
+        let (running, stop) = watch::channel(Stop::No);
+        running.send_replace(Stop::Everything);
+        let at_once = end(Place::alone(), stop, (NEVER_MS, NEVER_MS));
+        tokio::time::timeout(Duration::from_secs(5), at_once).await.unwrap();
     }
 }

@@ -51,6 +51,17 @@ impl Place {
         self.address
     }
 
+    /// True once a call of this connection was authenticated.
+    pub fn is_authenticated(&self) -> bool {
+        self.authenticated.load(Ordering::Relaxed)
+    }
+
+    /// A place in a table of its own.
+    #[cfg(test)]
+    pub(crate) fn alone() -> Arc<Self> {
+        Arc::<Table>::default().take(([127, 0, 0, 1], 1).into()).unwrap()
+    }
+
     /// A call of this connection was authenticated: it counts against the larger limit from here on.
     pub fn authenticated(&self) {
         if !self.authenticated.swap(true, Ordering::Relaxed)

@@ -294,6 +294,8 @@ fn a_receipt_a_tombstone_and_a_fact() {
         signed_receipt: signed,
         reason: "expired".into(),
         expired_at_ns: 1_800_000_000_000_000_000,
+        // Of version 1, which had none.
+        checksum: Vec::new(),
     };
     check("tombstone-v1.bin", &tombstone.encode_to_vec());
     let fact = Fact {

@@ -13,6 +13,7 @@ pub mod caller;
 pub mod closures;
 pub mod convert;
 pub mod failure;
+mod fetch;
 pub mod form;
 pub mod history;
 pub mod measure;

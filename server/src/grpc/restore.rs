@@ -3,17 +3,14 @@
 //! Invariant: I11 — what is absent and what is somebody else's get the same answer: everything is looked up in the caller's own
 //! subscription, and for an agent in its own scope, so there is nothing else that could be found.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use common::id::{ScopeId, SourceId, SubscriptionId};
-use common::limits::MESSAGE_TARGET_BYTES;
 use common::text::date::{moment, nanoseconds};
 use proto::code::{ErrorCode, Failure};
 use proto::v1;
 use proto::v1::restore_server::Restore;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::auth::principal::{Principal, Role};
@@ -22,6 +19,7 @@ use crate::catalog::snapshots::{RestorableDay, SnapshotFacts, SourceStatistics};
 use crate::contract::day::{Day, is_outside_guarantee};
 use crate::grpc::blocking::{id, optional_id, principal, run};
 use crate::grpc::failure::of_session;
+use crate::grpc::fetch::{Places, Replies};
 use crate::grpc::status::of_failure;
 use crate::grpc::transfer::chunk_ids;
 use crate::session::error::SessionError;
@@ -35,19 +33,18 @@ use crate::usage::day;
 const SNAPSHOTS_MAX: u32 = 1_000;
 /// Bytes of snapshot objects from which an answer ends, the last one included.
 const SNAPSHOT_REPLY_BYTES: usize = 3 << 20;
-/// Messages that wait for a slow reader.
-const MESSAGES_MAX: usize = 4;
 
 /// Serves people and agents.
 #[derive(Clone)]
 pub struct RestoreService {
     subscriptions: Arc<Subscriptions>,
+    places: Arc<Places>,
 }
 
 impl RestoreService {
     /// A service on these subscriptions.
     pub fn new(subscriptions: Arc<Subscriptions>) -> Self {
-        Self { subscriptions }
+        Self { subscriptions, places: Arc::default() }
     }
 
     async fn with<T: Send + 'static>(
@@ -93,7 +90,7 @@ fn check_restore(subscriptions: &Subscriptions, id: &SubscriptionId) -> Result<(
 
 #[tonic::async_trait]
 impl Restore for RestoreService {
-    type FetchStream = ReceiverStream<Result<v1::FetchReply, Status>>;
+    type FetchStream = Replies;
 
     async fn sources(&self, request: Request<v1::SourcesRequest>) -> Result<Response<v1::SourcesReply>, Status> {
         let reader = reader(&request)?;
@@ -165,10 +162,8 @@ impl Restore for RestoreService {
         let scope: ScopeId = id("scope", &request.scope).map_err(|error| of_session(&error))?;
         let ids = chunk_ids(&request.ids).map_err(|error| of_session(&error))?;
         let subscriptions = Arc::clone(&self.subscriptions);
-        let (replies, receiver) = mpsc::channel(MESSAGES_MAX);
+        let (mut batch, replies) = self.places.enter(reader.subscription).await;
         tokio::task::spawn_blocking(move || {
-            let mut batch =
-                Batch { replies: replies.clone(), reply: v1::FetchReply::default(), bytes: 0, told: HashSet::new() };
             let result = check_restore(&subscriptions, &reader.subscription).and_then(|()| {
                 let open = subscriptions.get(&reader.subscription)?;
                 let _place = open.enter_stream()?;
@@ -189,11 +184,10 @@ impl Restore for RestoreService {
                 failed.map_or(Ok(()), Err)
             });
             if let Err(error) = result {
-                // A reader that went away does not want the reason.
-                let _ = replies.blocking_send(Err(of_session(&error)));
+                batch.fail(of_session(&error));
             }
         });
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        Ok(Response::new(replies))
     }
 
     async fn report_verified(
@@ -214,55 +208,6 @@ impl Restore for RestoreService {
             Ok(v1::ReportVerifiedReply {})
         })
         .await
-    }
-}
-
-/// A reply that is being filled.
-struct Batch {
-    replies: mpsc::Sender<Result<v1::FetchReply, Status>>,
-    reply: v1::FetchReply,
-    bytes: usize,
-    /// Rows of sessions whose envelope was sent.
-    told: HashSet<u32>,
-}
-
-impl Batch {
-    /// Adds a chunk; false if the reader went away.
-    fn add(&mut self, open: &Subscription, fetched: Fetched) -> Result<bool, SessionError> {
-        match fetched {
-            Fetched::Frame { session, is_data, frame } => {
-                if self.bytes + frame.len() > MESSAGE_TARGET_BYTES && self.bytes > 0 && !self.send() {
-                    return Ok(false);
-                }
-                if is_data && self.told.insert(session) {
-                    let (session, envelope) = open.envelope(session)?;
-                    self.bytes += envelope.len();
-                    let session = session.as_bytes().to_vec().into();
-                    self.reply.envelopes.push(v1::SessionEnvelope { session, envelope: envelope.into() });
-                }
-                self.bytes += frame.len();
-                let activity = open.shared().objects.health().activity();
-                activity.restored_bytes.inc_by(frame.len() as u64);
-                self.reply.frames.push(frame);
-            }
-            Fetched::Unavailable(id, why) => {
-                let why = match why {
-                    Unavailable::NotFound => v1::unavailable::Why::NotFound,
-                    Unavailable::Damaged => v1::unavailable::Why::Damaged,
-                };
-                let id = id.as_bytes().to_vec().into();
-                self.reply.unavailable.push(v1::Unavailable { id, why: why.into() });
-                self.bytes += 40;
-            }
-        }
-        Ok(self.bytes < MESSAGE_TARGET_BYTES || self.send())
-    }
-
-    /// Sends what there is; false if the reader went away.
-    fn send(&mut self) -> bool {
-        let reply = std::mem::take(&mut self.reply);
-        self.bytes = 0;
-        reply == v1::FetchReply::default() || self.replies.blocking_send(Ok(reply)).is_ok()
     }
 }
 

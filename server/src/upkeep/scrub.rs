@@ -15,7 +15,6 @@ use common::keyring::Keyring;
 use common::limits::KEYRING_BYTES_MAX;
 use common::pack::PackNamer;
 use common::snapshot::StoredSnapshot;
-use common::stored::{Tombstone, decode_strict};
 use roaring::RoaringBitmap;
 use rustix::io::Errno;
 
@@ -30,7 +29,7 @@ use crate::store::error::StoreError;
 use crate::store::fact::{self, KnownFact};
 use crate::store::name::{Folder, ObjectName};
 use crate::store::reader::{FrameRange, plan_runs, read_run};
-use crate::upkeep::quarantine;
+use crate::upkeep::{quarantine, tombstone};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 1 << 20;
@@ -325,9 +324,7 @@ impl Scrub<'_> {
                 row.is_some_and(|row| row.digest == *blake3::hash(&bytes).as_bytes())
             }
             ObjectName::Fact(_, id) => fact::id_of(&bytes) == *id,
-            ObjectName::Tombstone(_) => {
-                decode_strict::<Tombstone>("tombstone", &bytes, StoredSnapshot::BYTES_MAX).is_ok()
-            }
+            ObjectName::Tombstone(session) => tombstone::decode(&bytes, session).is_some(),
             // Each generation needs those before it: they are checked together.
             ObjectName::Keyring(_) | ObjectName::Pack(_) => true,
         };

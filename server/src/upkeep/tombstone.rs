@@ -16,6 +16,10 @@ use crate::store::error::StoreError;
 use crate::store::name::ObjectName;
 use crate::store::objects::Objects;
 
+const VERSION: u32 = 2;
+/// Of records without a checksum.
+const UNCHECKED_VERSION: u32 = 1;
+
 /// An expired snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Buried {
@@ -49,13 +53,15 @@ pub fn bury(
     }
     let snapshot = StoredSnapshot::decode(&bytes).map_err(|_| damaged())?;
     let tombstone = Tombstone {
-        version: 1,
+        version: VERSION,
         agent_part: snapshot.object.agent_part,
         server_part: snapshot.object.server_part,
         signed_receipt: row.receipt.clone(),
         reason: "expired".to_owned(),
         expired_at_ns: now_ns,
+        checksum: Vec::new(),
     };
+    let tombstone = Tombstone { checksum: checksum(&tombstone), ..tombstone };
     match objects.publish(subscription, &ObjectName::Tombstone(row.session), &tombstone.encode_to_vec()) {
         Ok(()) | Err(StoreError::AlreadyExists(_)) => Ok(()),
         Err(error) => Err(error.into()),
@@ -76,13 +82,22 @@ pub fn read(
         Err(StoreError::NotFound(_)) => return Ok(None),
         bytes => bytes?,
     };
-    let buried = decode(&bytes).filter(|buried| buried.head.session == *session);
-    buried.map(Some).ok_or_else(|| SessionError::Damaged(name.to_string()))
+    decode(&bytes, session).map(Some).ok_or_else(|| SessionError::Damaged(name.to_string()))
 }
 
-fn decode(bytes: &[u8]) -> Option<Buried> {
+/// The BLAKE3 of everything else: nothing but the tombstone says what is in it, so it has to show that by itself.
+fn checksum(tombstone: &Tombstone) -> Vec<u8> {
+    let rest = Tombstone { checksum: Vec::new(), ..tombstone.clone() };
+    common::frame::checksum(&rest.encode_to_vec()).to_vec()
+}
+
+/// What the bytes of a session's tombstone say; none if they are not as they were written.
+pub fn decode(bytes: &[u8], session: &SessionId) -> Option<Buried> {
     let tombstone: Tombstone = decode_strict("tombstone", bytes, TOMBSTONE_BYTES_MAX).ok()?;
-    check_version("tombstone", tombstone.version, 1).ok()?;
+    if tombstone.version != UNCHECKED_VERSION {
+        check_version("tombstone", tombstone.version, VERSION).ok()?;
+        (tombstone.checksum == checksum(&tombstone)).then_some(())?;
+    }
     let server: ServerPart = decode_strict("server part", &tombstone.server_part, RECORD_BYTES_MAX).ok()?;
     let outer: SignedReceipt = decode_strict("receipt", &tombstone.signed_receipt, RECORD_BYTES_MAX).ok()?;
     let receipt: Receipt = decode_strict("receipt", &outer.receipt, RECORD_BYTES_MAX).ok()?;
@@ -93,4 +108,5 @@ fn decode(bytes: &[u8]) -> Option<Buried> {
         receipt: tombstone.signed_receipt,
         expired_at_ns: tombstone.expired_at_ns,
     })
+    .filter(|buried| buried.head.session == *session)
 }

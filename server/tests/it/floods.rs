@@ -9,6 +9,9 @@ use proto::v1;
 use proto::v1::server_client::ServerClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::http2::{
+    CONTINUATION, DATA, END_HEADERS, HEADERS, PING, PRIORITY, RESET, SETTINGS, WINDOW, frame, headers, preface,
+};
 use crate::station::Station;
 use crate::support::campaign::Campaign;
 
@@ -19,39 +22,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Connections that say nothing.
 const SILENT: usize = 300;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RESET: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW: u8 = 8;
-const CONTINUATION: u8 = 9;
-const END_HEADERS: u8 = 4;
-
-/// A frame as RFC 9113 §4.1 has it.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
-    bytes.extend([kind, flags]);
-    bytes.extend(stream.to_be_bytes());
-    bytes.extend(payload);
-    bytes
-}
-
-/// The header block of a call, in literals (RFC 7541 §6.2.2).
 fn call_headers() -> Vec<u8> {
-    // :method POST and :scheme https are in the static table.
-    let mut block = vec![0x83, 0x87];
-    let mut literal = |name: &[u8], value: &str| {
-        block.extend(name);
-        block.push(u8::try_from(value.len()).unwrap());
-        block.extend(value.as_bytes());
-    };
-    literal(&[0x04], "/dobaas.v1.Server/Describe");
-    literal(&[0x01], "127.0.0.1");
-    literal(&[0x0f, 0x10], "application/grpc");
-    literal(b"\x00\x02te", "trailers");
-    block
+    headers("/dobaas.v1.Server/Describe", "")
 }
 
 /// Frames of flood number `at`; a name, and what comes once before them.
@@ -86,9 +58,7 @@ async fn floods_of_frames_leave_the_server_alive_and_small() {
     let mut largest = before;
     for (name, opening, each) in FLOODS {
         let mut flood = station.raw().await.unwrap();
-        let mut begin = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-        begin.extend(frame(SETTINGS, 0, 0, &[]));
-        begin.extend(opening());
+        let begin = [preface(&[]), opening()].concat();
         let rounds = u32::try_from(campaign.rounds()).unwrap();
         let sent = tokio::spawn(async move {
             let mut sent = 0;

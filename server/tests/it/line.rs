@@ -1,5 +1,6 @@
 //! A connection to a running server, and calls with bytes of any shape: no code of the agent.
 
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,12 +10,12 @@ use bytes::{Buf, BufMut, Bytes};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint, Uri};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 /// Connects to `127.0.0.1:port`, trusting `root_pem` and nothing else.
 pub async fn connect(port: u16, root_pem: &str) -> Channel {
@@ -22,9 +23,11 @@ pub async fn connect(port: u16, root_pem: &str) -> Channel {
     Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap().connect_with_connector(dialer).await.unwrap()
 }
 
-/// The same without a protocol above TLS.
-pub async fn connect_raw(port: u16, root_pem: &str) -> std::io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+/// The same without a protocol above TLS, from this address of loopback.
+pub async fn connect_raw(from: Ipv4Addr, port: u16, root_pem: &str) -> std::io::Result<TlsStream<TcpStream>> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
     tls(root_pem).connect(ServerName::try_from("127.0.0.1").unwrap(), stream).await
 }
 
@@ -77,6 +80,14 @@ pub fn with_token<T>(token: &str, message: T) -> Request<T> {
         request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
     }
     request
+}
+
+/// How often a call is made again on a new connection before it counts as never answered.
+pub const CONNECTIONS_MAX: usize = 5;
+
+/// True for a code that stands for the end of a connection before any answer.
+pub fn is_no_answer(code: Code) -> bool {
+    matches!(code, Code::Cancelled | Code::Unknown | Code::Unavailable)
 }
 
 /// Longest time that any answer may take, refused or not.

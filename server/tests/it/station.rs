@@ -1,6 +1,7 @@
 //! A running server with an operator logged in, and customers on it.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
 use std::thread::{JoinHandle, spawn};
 
@@ -108,7 +109,12 @@ impl Station {
 
     /// A connection of its own without a protocol above TLS.
     pub async fn raw(&self) -> std::io::Result<TlsStream<TcpStream>> {
-        connect_raw(self.port, &self.root_pem).await
+        self.raw_from(Ipv4Addr::LOCALHOST).await
+    }
+
+    /// The same from another address of loopback.
+    pub async fn raw_from(&self, from: Ipv4Addr) -> std::io::Result<TlsStream<TcpStream>> {
+        connect_raw(from, self.port, &self.root_pem).await
     }
 
     /// A connection of its own without TLS.

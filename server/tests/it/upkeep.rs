@@ -20,7 +20,6 @@ use server::upkeep::scrub::{Scrubbed, scrub};
 
 use crate::engine::{Agent, DAY_NS, NOON_NS, OTHER_SOURCE, SUBSCRIPTION, copy_folder, files, server};
 use crate::site::{Site, by, operator};
-use crate::support::campaign::Campaign;
 
 fn catalog(root: &Path) -> PathBuf {
     root.join("catalogs").join(SUBSCRIPTION.to_string()).join("catalog.db")
@@ -101,7 +100,7 @@ fn a_comparison_and_a_recount_name_what_differs() {
 }
 
 #[test]
-fn a_healthy_store_scrubs_clean_and_every_flipped_byte_is_found() {
+fn a_healthy_store_scrubs_clean() {
     let root = tempfile::tempdir().unwrap();
     let server = server(root.path());
     history(&server);
@@ -110,30 +109,6 @@ fn a_healthy_store_scrubs_clean_and_every_flipped_byte_is_found() {
     let stored = files(&root.path().join("store"));
     assert_eq!(clean.objects, stored.len() as u64);
     assert_eq!(clean.bytes, stored.iter().map(|file| fs::metadata(file).unwrap().len()).sum::<u64>());
-    let open = server.get(&SUBSCRIPTION).unwrap();
-    let mut campaign = Campaign::begin("C08", "flipped bytes", 1);
-    let mut checked = 0;
-    for file in stored.iter().filter(|file| !file.parent().unwrap().ends_with("quarantine")) {
-        let good = fs::read(file).unwrap();
-        for at in 0..good.len() {
-            let mut wrong = good.clone();
-            wrong[at] ^= 0x10;
-            fs::File::create(file).and_then(|mut f| std::io::Write::write_all(&mut f, &wrong)).unwrap();
-            let found = scrub(&open, NOON_NS, |_| true).unwrap();
-            let name = file.file_name().unwrap().to_string_lossy();
-            assert!(found.damaged.iter().any(|damaged| damaged.ends_with(&*name)), "byte {at} of {}", file.display());
-            checked += 1;
-        }
-        fs::File::create(file).and_then(|mut f| std::io::Write::write_all(&mut f, &good)).unwrap();
-    }
-    let flippable = stored.iter().filter(|file| !file.parent().unwrap().ends_with("quarantine"));
-    assert_eq!(checked, flippable.map(|file| fs::metadata(file).unwrap().len()).sum::<u64>());
-    campaign.count("bytes flipped and found", checked);
-    campaign.count("objects", stored.len() as u64);
-    let healed = scrubbed(&server);
-    assert!(healed.is_clean(), "{healed:?}");
-    assert!(open.read(|catalog| Ok(catalog.packs()?)).unwrap().iter().all(|pack| pack.state == PackState::Published));
-    campaign.pass();
 }
 
 #[test]
