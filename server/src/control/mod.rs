@@ -105,6 +105,14 @@ pub enum ControlError {
     TokenSpent,
 }
 
+impl ControlError {
+    /// True if the disk had no room.
+    pub fn is_full(&self) -> bool {
+        let full = Some(rusqlite::ErrorCode::DiskFull);
+        matches!(self, Self::Sql(error) if error.sqlite_error_code() == full)
+    }
+}
+
 /// The open control store. Calls block on the disk: handlers make them off the async workers.
 pub struct Control {
     writer: Mutex<Connection>,
@@ -163,4 +171,17 @@ fn unsigned(what: &'static str, value: i64) -> Result<u64, ControlError> {
 /// True if a statement failed because a row with that key exists.
 fn is_taken(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_any_other_failure() {
+        let failed = |code| ControlError::Sql(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None));
+        assert!(failed(rusqlite::ffi::SQLITE_FULL).is_full());
+        assert!(!failed(rusqlite::ffi::SQLITE_CORRUPT).is_full());
+        assert!(!ControlError::SamePerson.is_full());
+    }
 }

@@ -33,6 +33,11 @@ pub fn of_control(error: &ControlError) -> Failure {
         }
         ControlError::SamePerson => Failure::new(ErrorCode::PermissionDenied).with("role", "second_operator"),
         ControlError::TokenSpent => Failure::new(ErrorCode::Unauthenticated),
+        // Until the ballast is given up, which takes a moment.
+        ControlError::Sql(_) if error.is_full() => {
+            tracing::error!(error = error as &dyn std::error::Error, "no room for the control store");
+            Failure::new(ErrorCode::StoreFull)
+        }
         ControlError::Open { .. }
         | ControlError::Create { .. }
         | ControlError::UnknownVersion { .. }
