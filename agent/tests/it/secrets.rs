@@ -5,8 +5,11 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 
+use crate::process::{Ended, Running, program};
 use crate::support::campaign::Campaign;
 use crate::world::{Committed, World};
 
@@ -70,6 +73,46 @@ fn nothing_that_the_customer_keeps_is_found_at_the_server() {
     }
     campaign.count("files read", files);
     campaign.count("secrets looked for", secrets.len() as u64);
+    campaign.pass();
+}
+
+#[test]
+fn no_core_file_is_made_and_nobody_of_the_same_user_looks_into_a_program() {
+    const NOBODY: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let mut campaign = Campaign::begin("C36", "memory of programs", 1);
+    let folder = tempfile::tempdir().unwrap();
+    let site = folder.path().join("server");
+    // The program may lie where only root comes.
+    let copied = folder.path().join("dobaas-server");
+    fs::copy(program("dobaas-server"), &copied).unwrap();
+    let init = ["init", "--site", "Essai", "--operator", "exploitant", "--listen", "127.0.0.1:0"];
+    Ended::of(Command::new(&copied).args(init).arg(&site)).expect(&[0]);
+    Ended::of(Command::new("chown").args(["-R", "65534:65534"]).arg(folder.path())).expect(&[0]);
+    let as_nobody = |program: &Path| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).current_dir(folder.path());
+        command
+    };
+    let server = Running::start(as_nobody(&copied).arg("serve").arg(&site));
+    server.line_with("listening").expect("it runs as nobody");
+    let process = Path::new("/proc").join(server.id().to_string());
+    // What is not to be dumped belongs to root, whoever runs it.
+    assert_eq!(fs::metadata(process.join("environ")).unwrap().uid(), 0);
+    for place in ["environ", "mem", "maps"] {
+        let read = Ended::of(as_nobody(Path::new("head")).arg("-c1").arg(process.join(place)));
+        assert_ne!(read.code(), 0, "{place} can be read");
+        campaign.count("places", 1);
+    }
+    // The same looks at a program that does not hide show that they would have shown something.
+    let other = Running::start(as_nobody(Path::new("sleep")).arg("60"));
+    let process = Path::new("/proc").join(other.id().to_string());
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(fs::metadata(process.join("environ")).unwrap().uid(), NOBODY);
+    Ended::of(as_nobody(Path::new("head")).arg("-c1").arg(process.join("environ"))).expect(&[0]);
     campaign.pass();
 }
 
