@@ -120,27 +120,17 @@ mod tests {
         records.iter().map(chain).collect()
     }
 
+    // That every alteration is found is C25's: `server/tests/it/trail_altered.rs`.
     #[test]
-    fn every_way_of_tampering_shows() {
+    fn the_error_says_where_it_was_altered() {
         let key = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
         let good = log(&["one", "two", "three", "four"]);
         let checkpoints = [Checkpoint::sign(2, good[1].1, 5, &key), Checkpoint::sign(4, good[3].1, 6, &key)];
         let run = |log: Vec<(Vec<u8>, Link)>| verify(log.into_iter(), &checkpoints, &key);
         assert_eq!(run(good.clone()), Ok(4));
-        for at in 0..good.len() {
-            let mut edited = good.clone();
-            edited[at].0.push(b'!');
-            assert_eq!(run(edited), Err(Tampered::Record(at as u64 + 1)));
-            let mut removed = good.clone();
-            removed.remove(at);
-            assert!(run(removed).is_err(), "removed {at}");
-            let mut doubled = good.clone();
-            doubled.insert(at, good[at].clone());
-            assert!(run(doubled).is_err(), "doubled {at}");
-        }
-        let mut swapped = good.clone();
-        swapped.swap(1, 2);
-        assert!(run(swapped).is_err());
+        let mut edited = good.clone();
+        edited[2].0.push(b'!');
+        assert_eq!(run(edited), Err(Tampered::Record(3)));
         assert_eq!(run(good[..3].to_vec()), Err(Tampered::Truncated { found: 3, signed: 4 }));
         assert_eq!(run(log(&["one", "2", "three", "four"])), Err(Tampered::Checkpoint(2)), "a chain made again");
         let other = Ed25519KeyPair::from_seed_unchecked(&[2; 32]).unwrap();
