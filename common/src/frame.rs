@@ -389,6 +389,50 @@ mod tests {
         assert_eq!(FrameHeader::parse(&frame), Err(FrameError::Malformed("plaintext too long")));
     }
 
+    /// A frame by somebody who has the keys: its length and its packed bytes have nothing to do with each other.
+    fn crafted(plain_bytes: usize, packed: &[u8]) -> Vec<u8> {
+        let (id, salt) = (IdKey::new([2; 32]).chunk_id(ChunkKind::Data, &[], packed), [6; 16]);
+        let header = FrameHeader {
+            kind: ChunkKind::Data,
+            codec: Codec::Zstd,
+            plain_bytes: u32::try_from(plain_bytes).unwrap(),
+            sealed_bytes: u32::try_from(packed.len() + TAG_BYTES).unwrap(),
+            id,
+            session: SessionId::new([3; 16]),
+            salt,
+            children: Vec::new(),
+        };
+        let mut frame = Vec::new();
+        header.write(&mut frame);
+        let head = frame.clone();
+        frame.extend_from_slice(packed);
+        let purpose = Purpose::Frame { subscription: &SUBSCRIPTION, kind: ChunkKind::Data, id: &id };
+        let tag = aead_seal(&aead_key(&[4; 32], &salt, purpose), &head, &mut frame[head.len()..]);
+        frame.extend_from_slice(&tag);
+        frame
+    }
+
+    #[test]
+    fn what_unpacks_to_another_length_than_declared_is_damaged() {
+        let zeros = vec![0; 64 << 20];
+        let bomb = zstd::bulk::compress(&zeros, 19).unwrap();
+        let mut unsized_bomb = zstd::stream::Encoder::new(Vec::new(), 3).unwrap();
+        std::io::copy(&mut &zeros[..], &mut unsized_bomb).unwrap();
+        // Asks for a window of 2 GiB.
+        let mut wide = zstd::stream::Encoder::new(Vec::new(), 3).unwrap();
+        wide.window_log(31).unwrap();
+        std::io::copy(&mut &zeros[..], &mut wide).unwrap();
+        let small = zstd::bulk::compress(&zeros[..FRAME_PLAIN_BYTES_MAX], 3).unwrap();
+        let packed =
+            [&bomb[..], &unsized_bomb.finish().unwrap(), &wide.finish().unwrap(), &small.repeat(5), &bomb[..9]];
+        for (number, packed) in packed.into_iter().enumerate() {
+            for declared in [0, 1, 100, FRAME_PLAIN_BYTES_MAX] {
+                // Some are refused for their sealed length already.
+                assert!(opened(&crafted(declared, packed)).is_err(), "bomb {number} as {declared} bytes");
+            }
+        }
+    }
+
     #[test]
     fn another_subscriptions_key_opens_nothing() {
         let frame = sealed(ChunkKind::Data, &[], b"secret", false);
