@@ -18,7 +18,7 @@ const DISK_BYTES: u64 = 3 << 30;
 fn a_server_on_a_full_disk_restores_and_refuses_and_goes_on() {
     let scratch = tempfile::tempdir().unwrap();
     let Some(disk) = LoopDisk::make(scratch.path(), DISK_BYTES) else { return };
-    let mut campaign = Campaign::begin("C07", "server on a full disk", 2);
+    let mut campaign = Campaign::begin("C07", "server on a full disk", 1);
     let mut dice = campaign.dice();
     let mut world = World::with_server_in(&disk.root().join("server"));
     let mut ledger = Ledger::new(scratch.path());

@@ -18,7 +18,7 @@ const MOMENT_MAX: Duration = Duration::from_secs(4);
 #[test]
 fn no_receipt_is_lost_when_the_server_is_killed_at_random() {
     let mut world = World::new();
-    let mut campaign = Campaign::begin("C01", "server killed", 30);
+    let mut campaign = Campaign::begin("C01", "server killed", 10);
     let mut dice = campaign.dice();
     let mut ledger = Ledger::new(world.scratch());
     churn::make(&world.machine().source(), &mut dice, 10 << 20);
@@ -49,7 +49,7 @@ fn no_receipt_is_lost_when_the_server_is_killed_at_random() {
 #[test]
 fn no_receipt_is_lost_when_the_agent_is_killed_at_random() {
     let mut world = World::new();
-    let mut campaign = Campaign::begin("C01", "agent killed", 30);
+    let mut campaign = Campaign::begin("C01", "agent killed", 10);
     let mut dice = campaign.dice();
     let mut ledger = Ledger::new(world.scratch());
     churn::make(&world.machine().source(), &mut dice, 10 << 20);

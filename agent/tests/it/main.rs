@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a proof that is skipped says why, and prints its seed")]
 
 mod backup;
+mod bombs;
 mod browse;
 mod churn;
 mod command_line;
@@ -11,17 +12,20 @@ mod daily;
 mod damage;
 mod disks;
 mod failing_line;
+mod formats;
 mod full_disk;
 mod hostile;
 mod identical;
 mod killed;
 mod ledger;
+mod lossy_network;
 mod lying_server;
 mod moving_source;
 mod new_disk;
 mod oddities;
 mod oracle;
 mod over_days;
+mod own_files;
 mod power_cut;
 mod process;
 mod restore;

@@ -69,6 +69,53 @@ fn what_moves_is_listed_and_what_stands_still_is_exact() {
     campaign.pass();
 }
 
+/// Every word of the busy file says that it was written here, and by which write.
+const WORD: u64 = 0xd0ba_a5d0;
+const BUSY_WORDS: usize = 3 << 20;
+
+fn words(number: u64, count: usize) -> Vec<u8> {
+    (WORD << 32 | number & 0xffff_ffff).to_le_bytes().repeat(count)
+}
+
+#[test]
+fn a_file_that_is_written_all_the_time_is_kept_marked_and_comes_back_as_it_was_read() {
+    let world = World::new();
+    let mut campaign = Campaign::begin("C30", "busy file", 2);
+    let path = world.machine().source().join("base");
+    fs::write(&path, words(0, BUSY_WORDS)).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (until, mut dice) = (Arc::clone(&stop), campaign.dice());
+    let writer = std::thread::spawn(move || {
+        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        let mut writes = 0;
+        while !until.load(Ordering::Relaxed) {
+            writes += 1;
+            let at = dice.roll(BUSY_WORDS as u64) * 8;
+            std::os::unix::fs::FileExt::write_all_at(&file, &words(writes, 16), at).unwrap();
+            // Leaves the processor to who reads.
+            std::thread::sleep(std::time::Duration::from_micros(50));
+        }
+        writes
+    });
+    for round in 0..campaign.rounds() {
+        // Complete but for what is marked: the customer is told, with the exit code for it.
+        let ended = world.machine().backup().expect(&[3]);
+        let summary = ended.events().into_iter().find(|event| event["event"] == "summary").unwrap();
+        assert_eq!(summary["files_fuzzy"], 1, "{summary}");
+        campaign.count("files read while they moved", 1);
+        let target = world.scratch().join(format!("restored-{round}"));
+        world.machine().restore(&Committed::of(&ended).snapshot, &target).expect(&[0]);
+        let restored = fs::read(world.machine().restored(&target).join("base")).unwrap();
+        assert!(restored.len() >= BUSY_WORDS * 8, "{} bytes", restored.len());
+        let is_ours = |word: &[u8]| u64::from_le_bytes(word.try_into().unwrap()) >> 32 == WORD;
+        assert!(restored.chunks(8).all(is_ours), "round {round}: bytes that nobody wrote");
+        fs::remove_dir_all(target).unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    campaign.count("changes while it was read", writer.join().unwrap());
+    campaign.pass();
+}
+
 /// Files are written in pieces that say what they are.
 const PIECE: usize = 100;
 

@@ -1,7 +1,7 @@
 //! The server's disk loses its power at random moments: every receipt that an agent holds can be restored, and the server starts by
 //! itself on what is left.
 //!
-//! 20 cuts; `DOBAAS_TEST_ROUNDS` makes more. Skipped with a message where no loop device can be mounted.
+//! Skipped with a message where no loop device can be mounted.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn every_receipt_survives_the_power_cuts_of_the_server() {
     let scratch = tempfile::tempdir().unwrap();
     let Some(disk) = LoopDisk::make(scratch.path(), DISK_BYTES) else { return };
     let mut world = World::with_server_in(&disk.root().join("server"));
-    let mut campaign = Campaign::begin("C03", "power cut", 20);
+    let mut campaign = Campaign::begin("C03", "power cut", 8);
     let mut dice = campaign.dice();
     let mut ledger = Ledger::new(scratch.path());
     churn::make(&world.machine().source(), &mut dice, 10 << 20);

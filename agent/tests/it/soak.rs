@@ -10,7 +10,7 @@ use crate::world::World;
 #[test]
 fn whatever_happens_in_whatever_order_each_date_comes_back() {
     let mut world = World::new();
-    let mut campaign = Campaign::begin("C12", "soak", 40);
+    let mut campaign = Campaign::begin("C12", "soak", 20);
     let mut dice = campaign.dice();
     let mut ledger = Ledger::new(world.scratch());
     churn::make(&world.machine().source(), &mut dice, 2 << 20);

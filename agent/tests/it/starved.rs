@@ -4,7 +4,7 @@
 use crate::churn;
 use crate::ledger::Ledger;
 use crate::process::Ended;
-use crate::support::campaign::Campaign;
+use crate::support::campaign::{Campaign, Dice};
 use crate::world::World;
 
 /// Limits as `prlimit` takes them.
@@ -32,44 +32,53 @@ fn says_why(ended: &Ended, limits: &[&str]) {
 #[test]
 fn whoever_is_starved_says_so_and_loses_nothing() {
     let mut world = World::new();
-    let mut campaign = Campaign::begin("C29", "starved", 1);
+    let mut campaign = Campaign::begin("C29", "starved", 3);
     let mut dice = campaign.dice();
     let mut ledger = Ledger::new(world.scratch());
     churn::make(&world.machine().source(), &mut dice, 4 << 20);
     ledger.add(world.machine(), &world.machine().backup().expect(&[0]));
-    for _ in 0..campaign.rounds() {
-        for limits in AGENT {
-            churn::one_day(&world.machine().source(), &mut dice);
-            let ended = world.machine().backup_under(limits);
-            says_why(&ended, limits);
-            campaign.count("agents starved", 1);
-            campaign.count("agents that managed all the same", u64::from(ended.code() == 0));
-            if ended.code() == 0 {
-                ledger.add(world.machine(), &ended);
-            }
-            ledger.add(world.machine(), &world.machine().backup().expect(&[0]));
-        }
-        for limits in SERVER {
-            churn::one_day(&world.machine().source(), &mut dice);
-            world.stop_server();
-            campaign.count("servers starved", 1);
-            let ended = world.start_server_under(limits);
-            if let Some(ended) = &ended {
-                says_why(ended, limits);
-            } else {
-                let ended = world.machine().backup();
-                says_why(&ended, limits);
-                if ended.code() == 0 {
-                    campaign.count("servers that managed all the same", 1);
-                    ledger.add(world.machine(), &ended);
-                }
-                world.kill_server();
-            }
-            world.start_server();
-            ledger.add(world.machine(), &world.machine().backup().expect(&[0]));
-        }
+    for round in 0..campaign.rounds() {
+        // Each limit in its turn, from anywhere on.
+        let turn = usize::try_from(campaign.seed() % 30 + round).unwrap();
+        starve_agent(&world, AGENT[turn % AGENT.len()], (&mut campaign, &mut ledger, &mut dice));
+        starve_server(&mut world, SERVER[turn % SERVER.len()], (&mut campaign, &mut ledger, &mut dice));
     }
     ledger.all_restore(&world);
     campaign.count("receipts restored", ledger.receipts());
     campaign.pass();
+}
+
+fn starve_agent(world: &World, limits: &[&str], (campaign, ledger, dice): (&mut Campaign, &mut Ledger, &mut Dice)) {
+    churn::one_day(&world.machine().source(), dice);
+    let ended = world.machine().backup_under(limits);
+    says_why(&ended, limits);
+    campaign.count("agents starved", 1);
+    campaign.count("agents that managed all the same", u64::from(ended.code() == 0));
+    if ended.code() == 0 {
+        ledger.add(world.machine(), &ended);
+    }
+    ledger.add(world.machine(), &world.machine().backup().expect(&[0]));
+}
+
+fn starve_server(
+    world: &mut World,
+    limits: &[&str],
+    (campaign, ledger, dice): (&mut Campaign, &mut Ledger, &mut Dice),
+) {
+    churn::one_day(&world.machine().source(), dice);
+    world.stop_server();
+    campaign.count("servers starved", 1);
+    if let Some(ended) = world.start_server_under(limits) {
+        says_why(&ended, limits);
+    } else {
+        let ended = world.machine().backup();
+        says_why(&ended, limits);
+        if ended.code() == 0 {
+            campaign.count("servers that managed all the same", 1);
+            ledger.add(world.machine(), &ended);
+        }
+        world.kill_server();
+    }
+    world.start_server();
+    ledger.add(world.machine(), &world.machine().backup().expect(&[0]));
 }

@@ -8,7 +8,7 @@ use crate::world::{Committed, World};
 #[test]
 fn two_agents_of_one_subscription_back_up_at_once() {
     let world = World::new();
-    let mut campaign = Campaign::begin("C12", "two sessions", 4);
+    let mut campaign = Campaign::begin("C12", "two sessions", 2);
     let mut dice = campaign.dice();
     let (machine, other) = (world.machine(), world.second_machine());
     churn::make(&machine.source(), &mut dice, 12 << 20);

@@ -63,6 +63,41 @@ impl World {
         Self::make(scratch, server, kind)
     }
 
+    /// What [`Self::archive`] made, as it was, in another folder and on another port; the server does not run yet.
+    pub fn of_archive(archive: &Path) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        Ended::of(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(scratch.path())).expect(&[0]);
+        let of_archive = |name: &str| std::fs::read_to_string(scratch.path().join(name)).unwrap();
+        let (old_port, fingerprint) = (of_archive("port"), of_archive("fingerprint"));
+        let port = free_port();
+        for file in ["server/server.toml", "machine-1/state/identity.toml"] {
+            let text = of_archive(file);
+            let moved = text.replace(&format!("127.0.0.1:{old_port}"), &format!("127.0.0.1:{port}"));
+            assert_ne!(text, moved, "{file} names no port");
+            std::fs::write(scratch.path().join(file), moved).unwrap();
+        }
+        let machine = Machine {
+            folder: scratch.path().join("machine-1"),
+            source_name: SOURCES[0],
+            secrets: scratch.path().join("secrets"),
+            url: format!("https://127.0.0.1:{port}"),
+            fingerprint,
+        };
+        Self { server: None, server_folder: scratch.path().join("server"), machine, scratch, kind: "files" }
+    }
+
+    /// Packs the stopped server, the machine's state without its source, and the secrets.
+    pub fn archive(&self, archive: &Path) {
+        assert!(self.server.is_none(), "the server runs");
+        let port = self.machine.url.rsplit(':').next().unwrap();
+        std::fs::write(self.scratch.path().join("port"), port).unwrap();
+        std::fs::write(self.scratch.path().join("fingerprint"), &self.machine.fingerprint).unwrap();
+        let mut tar = Command::new("tar");
+        tar.args(["--exclude=machine-1/source", "--exclude=*.lock", "--numeric-owner", "-czf"]).arg(archive);
+        tar.arg("-C").arg(self.scratch.path()).args(["server", "machine-1", "secrets", "port", "fingerprint"]);
+        Ended::of(&mut tar).expect(&[0]);
+    }
+
     /// The same with the server's folder elsewhere.
     pub fn with_server_in(folder: &Path) -> Self {
         Self::make(tempfile::tempdir().unwrap(), folder.to_owned(), "files")
@@ -76,7 +111,7 @@ impl World {
             std::fs::write(secrets.join(name), secret).unwrap();
         }
         // The port stays the same when the server is started again: agents know it.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let made = Ended::of(
             Command::new(program("dobaas-server"))
                 .args(["--json", "init", "--site", "Essai", "--operator", OPERATOR, "--listen"])
@@ -221,7 +256,8 @@ impl World {
                 "BC1",
                 "--customer=C1",
                 "--volume=100Go",
-                "--history=30",
+                // Longer than any fixture will be old.
+                "--history=3650",
                 &sources[0],
                 &sources[1],
             ],
@@ -260,9 +296,14 @@ impl Machine {
         self.folder.join("source")
     }
 
+    /// What the agent keeps of itself.
+    pub fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
     fn agent(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("dobaas"));
-        command.env_remove("DOBAAS_CONFIG").arg("--json").arg("--state").arg(self.folder.join("state")).args(arguments);
+        command.env_remove("DOBAAS_CONFIG").arg("--json").arg("--state").arg(self.state()).args(arguments);
         command
     }
 
@@ -306,6 +347,11 @@ impl Machine {
 
     /// The same with options of the proof's choice.
     pub fn restore_with(&self, options: &[&str], snapshot: &str, target: &Path) -> Ended {
+        self.restore_path(options, snapshot, target, &self.source())
+    }
+
+    /// The same for what was backed up at `path`.
+    pub fn restore_path(&self, options: &[&str], snapshot: &str, target: &Path, path: &Path) -> Ended {
         let mut command = self.agent(&["restore", "--source", self.source_name]);
         command.args(options).args(["--at", snapshot, "--identifier", PERSON]);
         let (default, own) = (self.secrets.join("person-default"), self.secrets.join("person"));
@@ -314,12 +360,7 @@ impl Machine {
         } else {
             command.arg("--password-file").arg(own);
         }
-        command
-            .arg("--passphrase-file")
-            .arg(self.secrets.join("passphrase"))
-            .arg("--to")
-            .arg(target)
-            .arg(self.source());
+        command.arg("--passphrase-file").arg(self.secrets.join("passphrase")).arg("--to").arg(target).arg(path);
         let ended = Ended::of(&mut command);
         if ended.code() != 12 && default.exists() {
             std::fs::remove_file(default).unwrap();
@@ -347,6 +388,10 @@ impl Committed {
             laid_bytes: number("laid_bytes"),
         }
     }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn text(document: &Value, name: &str) -> String {
