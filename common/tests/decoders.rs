@@ -22,7 +22,23 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty(), "{} is empty", folder.display());
-    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+    let read = |file: &PathBuf| std::fs::read(file).unwrap();
+    files
+        .iter()
+        .flat_map(|file| if file.ends_with("found") { unpacked(&read(file)) } else { vec![read(file)] })
+        .collect()
+}
+
+/// What `deploy/fuzz` found: for each input its length, four bytes, the lowest first.
+fn unpacked(mut found: &[u8]) -> Vec<Vec<u8>> {
+    let mut inputs = Vec::new();
+    while let Some((length, rest)) = found.split_first_chunk() {
+        let (input, rest) = rest.split_at(u32::from_le_bytes(*length) as usize);
+        inputs.push(input.to_vec());
+        found = rest;
+    }
+    assert!(found.is_empty(), "a length is cut");
+    inputs
 }
 
 /// The rounds are changed inputs for each decoder.
