@@ -23,7 +23,7 @@ const FREE_BYTES_MIN: u64 = 512 << 10;
 fn a_full_disk_refuses_and_loses_nothing_and_goes_on_when_there_is_room() {
     let scratch = tempfile::tempdir().unwrap();
     let Some(disk) = LoopDisk::make(scratch.path(), DISK_BYTES) else { return };
-    let mut campaign = Campaign::begin("C07", "full disk", 24);
+    let mut campaign = Campaign::begin("C07", "full disk", 10);
     let scenario = Scenario::in_folder(&disk.root().join("root")).with_content(2 << 20);
     scenario.goes_on(12);
     let filler = disk.root().join("filler");

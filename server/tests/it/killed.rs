@@ -26,7 +26,7 @@ const DURABLE_CALLS: &[&str] = &[
 
 #[test]
 fn no_promise_is_broken_when_the_process_is_killed_at_random() {
-    let mut campaign = Campaign::begin("C01", "store killed", 60);
+    let mut campaign = Campaign::begin("C01", "store killed", 40);
     let mut dice = campaign.dice();
     let scenario = Scenario::new();
     for _ in 0..campaign.rounds() {

@@ -15,7 +15,7 @@ const MOMENT_MAX: Duration = Duration::from_millis(1_500);
 fn no_promise_is_broken_by_power_cuts() {
     let scratch = tempfile::tempdir().unwrap();
     let Some(disk) = LoopDisk::make(scratch.path(), DISK_BYTES) else { return };
-    let mut campaign = Campaign::begin("C03", "store cut", 40);
+    let mut campaign = Campaign::begin("C03", "store cut", 30);
     let mut dice = campaign.dice();
     let scenario = Scenario::in_folder(&disk.root().join("root"));
     for _ in 0..campaign.rounds() {
