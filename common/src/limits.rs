@@ -52,6 +52,8 @@ pub const NAME_BYTES_MAX: usize = 4 << 10;
 
 /// A file below this size is laid in the solid stream, in bytes.
 pub const SMALL_FILE_BYTES: u64 = 256 << 10;
+/// A file of this size or more is read by a second thread too, in bytes.
+pub const READ_AHEAD_BYTES_MIN: u64 = 8 << 20;
 /// A file over this size has page hashes, in bytes.
 pub const PAGED_FILE_BYTES: u64 = 1 << 20;
 /// Unit of comparison inside a large file, in bytes.

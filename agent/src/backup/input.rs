@@ -97,6 +97,11 @@ impl Input {
         Ok(xattrs)
     }
 
+    /// The file, if its bytes are the content: several threads may then read it at once.
+    pub fn plain_file(&self) -> Option<&File> {
+        self.disk.is_none().then_some(&self.file)
+    }
+
     /// Says that it will be read from its start to its end.
     pub fn will_be_read(&self) {
         let _ = rustix::fs::fadvise(&self.file, 0, None, Advice::Sequential);

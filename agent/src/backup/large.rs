@@ -7,10 +7,11 @@
 
 use std::ops::Range;
 
-use common::limits::{PAGE_BYTES, PAGED_FILE_BYTES, WAITING_PAGES_BYTES, WINDOW_BYTES};
+use common::limits::{PAGE_BYTES, PAGED_FILE_BYTES, READ_AHEAD_BYTES_MIN, WAITING_PAGES_BYTES, WINDOW_BYTES};
 use common::tree::entry::FileContent;
 
 use crate::backup::BackupError;
+use crate::backup::ahead::{Ahead, Source};
 use crate::backup::buffers::Buffer;
 use crate::backup::digest::{ChainingValue, Subtrees, hash_window};
 use crate::backup::increment::{From, Parts, page_bytes, plan_window};
@@ -168,10 +169,19 @@ pub(super) struct Reading<'a, 'r> {
 
 impl Reading<'_, '_> {
     fn windows(&mut self, size: u64) -> Result<(), Stop> {
+        let (large, holes) = (self.large, self.holes);
+        let Some(file) = large.input.plain_file().filter(|_| size >= READ_AHEAD_BYTES_MIN) else {
+            return self.each_window(size, None);
+        };
+        let source = Source { file, bytes: size, holes, key: &large.shared.keys.id };
+        std::thread::scope(|scope| self.each_window(size, Some(&Ahead::start(scope, source))))
+    }
+
+    fn each_window(&mut self, size: u64, ahead: Option<&Ahead>) -> Result<(), Stop> {
         let mut at = 0;
         while at < size {
             let bytes = usize::try_from(size - at).unwrap_or(WINDOW_BYTES).min(WINDOW_BYTES);
-            let read = self.window(at, bytes)?;
+            let read = self.window(at, bytes, ahead)?;
             at += read as u64;
             if read < bytes || self.is_disbelieved {
                 break; // the file became shorter, or this reading is given up
@@ -184,7 +194,7 @@ impl Reading<'_, '_> {
     }
 
     /// Reads, hashes and decides one window; the bytes read.
-    fn window(&mut self, at: u64, bytes: usize) -> Result<usize, Stop> {
+    fn window(&mut self, at: u64, bytes: usize, ahead: Option<&Ahead>) -> Result<usize, Stop> {
         let old = self.known.as_mut().and_then(KnownPages::next_window);
         let is_unchanged = old.is_some() && self.is_said_unchanged(&(at..at + bytes as u64));
         let is_sample = is_unchanged && self.large.input.changes().is_some_and(|changes| changes.is_sample(at));
@@ -204,16 +214,31 @@ impl Reading<'_, '_> {
             None => &mut scratch,
         };
         let from = buffer.len();
-        buffer.resize(from + bytes, 0);
-        let read = self.large.input.read_exact_at(at, &mut buffer[from..])?;
-        buffer.truncate(from + read);
+        let ahead = ahead.filter(|_| Ahead::has(at, at + bytes as u64, self.holes));
+        let made = ahead.map(Ahead::next).transpose()?;
+        let read = match &made {
+            Some(made) => made.bytes.len(),
+            None => {
+                buffer.resize(from + bytes, 0);
+                let read = self.large.input.read_exact_at(at, &mut buffer[from..])?;
+                buffer.truncate(from + read);
+                read
+            }
+        };
         Progress::add(&self.large.shared.progress.bytes_read, read as u64);
         if read == 0 {
             return Ok(0);
         }
-        self.values.clear();
-        let id_key = &self.large.shared.keys.id;
-        let value = hash_window(id_key, at, &buffer[from..], &mut self.values);
+        let value = match &made {
+            Some(made) => {
+                self.values.clone_from(&made.pages);
+                made.value
+            }
+            None => {
+                self.values.clear();
+                hash_window(&self.large.shared.keys.id, at, &buffer[from..], &mut self.values)
+            }
+        };
         let (window, is_disk) = (&buffer[from..], self.large.input.is_disk());
         let is_hole =
             |page| is_hole_page(self.holes, at, page, read) || is_disk && is_zero(&window[page * PAGE_BYTES..]);
@@ -221,15 +246,21 @@ impl Reading<'_, '_> {
         let new = WindowPages { value, pages: pages.iter().map(|(hash, _)| *hash).collect() };
         self.is_disbelieved |= is_sample && old.as_ref().is_some_and(|old| !is_same(old, &new, &pages));
         self.note(new);
-        if self.stream.is_none() {
-            return Ok(read);
-        }
+        let Some(stream) = &mut self.stream else { return Ok(read) };
         // Beyond its end the old content says nothing, not even that there is a hole.
         let lost = |page: usize| {
             let range = page_range(at, page, read);
             range.end > self.old_size || overlaps(self.lost, &range)
         };
-        match plan_window(&pages, old.as_ref(), lost) {
+        let plan = plan_window(&pages, old.as_ref(), lost);
+        if let (Some(ahead), Some(made)) = (ahead, made) {
+            // What is kept as a whole need not be moved.
+            if !plan.as_ref().is_some_and(|kept| kept.iter().all(|is_kept| *is_kept)) {
+                stream.buffer().extend_from_slice(&made.bytes);
+            }
+            ahead.give_back(made);
+        }
+        match plan {
             Some(kept) => self.keep_pages(from, read, (&pages, &kept))?,
             None => self.lay_window(from, read, &pages),
         }
@@ -410,7 +441,7 @@ fn is_zero(bytes: &[u8]) -> bool {
 }
 
 /// True if one of the sorted `ranges` holds all of `wanted`.
-fn covers(ranges: &[Range<u64>], wanted: &Range<u64>) -> bool {
+pub(super) fn covers(ranges: &[Range<u64>], wanted: &Range<u64>) -> bool {
     let next = ranges.partition_point(|range| range.end <= wanted.start);
     ranges.get(next).is_some_and(|range| range.start <= wanted.start && wanted.end <= range.end)
 }

@@ -11,6 +11,7 @@
 //!
 //! Invariant: I12 — a run ends `complete`, `partial` or with an error; what was skipped is listed in the snapshot.
 
+mod ahead;
 pub mod assemble;
 pub mod buffers;
 pub mod carry;
