@@ -73,6 +73,6 @@ fn inside(lost: u32) {
     }
     let listed = said(&nft("list chain ip loss in"));
     let dropped = listed.split("counter packets ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
-    println!("dropped packets: {dropped}");
+    eprintln!("dropped packets: {dropped}");
     campaign.pass();
 }

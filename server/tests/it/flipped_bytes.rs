@@ -32,6 +32,8 @@ const CHUNKS_A_DAY: usize = 16;
 /// Nothing writes these yet.
 const ABSENT: [FactKind; 2] = [FactKind::Revocation, FactKind::PasswordEpoch];
 
+type WriterJob = Box<dyn FnOnce(&Writer) -> Result<(), SessionError> + Send>;
+
 /// A site whose oldest snapshots expired, with everything in it that a store can hold; and its content.
 fn full_store(root: &Path, dice: &mut Dice) -> (Site, Vec<ChunkId>) {
     let site = Site::new(root, 3);
@@ -49,7 +51,7 @@ fn full_store(root: &Path, dice: &mut Dice) -> (Site, Vec<ChunkId>) {
     keyring_of_two_generations(&site);
     let (newest, now_ns) = (site.newest().unwrap(), site.now_ns());
     site.open.report_verified(newest, "marie".into(), now_ns).unwrap();
-    let write = |job: Box<dyn FnOnce(&Writer) -> Result<(), SessionError> + Send>| {
+    let write = |job: WriterJob| {
         site.open.writer().run(move |writer| job(writer)).unwrap();
     };
     write(Box::new(move |writer| {
