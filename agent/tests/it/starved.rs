@@ -32,7 +32,7 @@ fn says_why(ended: &Ended, limits: &[&str]) {
 #[test]
 fn whoever_is_starved_says_so_and_loses_nothing() {
     let mut world = World::new();
-    let mut campaign = Campaign::begin("C29", "starved", 3);
+    let mut campaign = Campaign::begin("C29", "starved", 2);
     let mut dice = campaign.dice();
     let mut ledger = Ledger::new(world.scratch());
     churn::make(&world.machine().source(), &mut dice, 4 << 20);
