@@ -37,7 +37,7 @@ fn no_promise_is_broken_when_the_process_is_killed_at_random() {
     }
     scenario.goes_on(SETTLED_DAYS);
     campaign.count("receipts", scenario.keeps_its_promises());
-    assert!(campaign.counted("receipts") > campaign.rounds(), "the store hardly ever came to an end of a day");
+    assert!(campaign.counted("receipts") * 8 > campaign.rounds(), "the store hardly ever came to an end of a day");
     campaign.pass();
 }
 
