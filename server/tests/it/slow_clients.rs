@@ -20,7 +20,7 @@ use crate::support::campaign::Campaign;
 /// What the server may grow by for each connection that hands in crumbs.
 const CRUMBS_KIB_MAX: u64 = 256;
 /// What the server may grow by for all answers that nobody reads.
-const UNREAD_KIB_MAX: u64 = 64 << 10;
+const UNREAD_KIB_MAX: u64 = 96 << 10;
 /// Longest time that an honest caller waits beside them.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Fewer than strangers of one address may have.
