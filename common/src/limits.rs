@@ -161,8 +161,8 @@ pub const HANDSHAKE_MS: u64 = 5_000;
 pub const HANDSHAKES_MAX: usize = 50;
 /// Largest request headers, in bytes.
 pub const HEADER_BYTES_MAX: u32 = 8 << 10;
-/// Age at which a connection ends of which no call was authenticated, in milliseconds.
-pub const STRANGER_MS: u64 = 60_000;
+/// Age at which a connection ends of which no call was authenticated, in milliseconds. A person who types a password has that long.
+pub const STRANGER_MS: u64 = 600_000;
 /// Connections of one address before any call was authenticated.
 pub const CONNECTIONS_PER_ADDRESS_UNAUTHENTICATED_MAX: usize = 32;
 /// Connections of one address.

@@ -298,6 +298,9 @@ fn a_receipt_a_tombstone_and_a_fact() {
         checksum: Vec::new(),
     };
     check("tombstone-v1.bin", &tombstone.encode_to_vec());
+    let tombstone = Tombstone { version: 2, ..tombstone };
+    let of_rest = checksum(&tombstone.encode_to_vec()).to_vec();
+    check("tombstone-v2.bin", &Tombstone { checksum: of_rest, ..tombstone }.encode_to_vec());
     let fact = Fact {
         version: 1,
         kind: "hold".into(),

@@ -133,6 +133,10 @@ impl Batch {
     }
 
     fn hand_over(&self, reply: Reply) -> bool {
+        // Who took nothing for so long is not waited for once more.
+        if self.was_cut.load(Ordering::Relaxed) {
+            return false;
+        }
         let idle = Duration::from_millis(STREAM_IDLE_MS);
         let sent = async { tokio::time::timeout(idle, self.replies.send(reply)).await };
         let sent = Handle::current().block_on(sent);

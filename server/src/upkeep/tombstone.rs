@@ -110,3 +110,24 @@ pub fn decode(bytes: &[u8], session: &SessionId) -> Option<Buried> {
     })
     .filter(|buried| buried.head.session == *session)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: SessionId = SessionId::new([0x22; 16]);
+
+    #[test]
+    fn tombstones_of_both_versions_are_read_and_the_second_shows_every_changed_byte() {
+        let first = include_bytes!("../../../common/tests/golden/tombstone-v1.bin");
+        let second = include_bytes!("../../../common/tests/golden/tombstone-v2.bin");
+        assert_eq!(decode(first, &SESSION), decode(second, &SESSION));
+        assert!(decode(second, &SESSION).is_some_and(|buried| buried.head.session == SESSION));
+        assert_eq!(decode(second, &SessionId::new([1; 16])), None, "under another name");
+        for at in 0..second.len() {
+            let mut wrong = second.to_vec();
+            wrong[at] ^= 0x10;
+            assert_eq!(decode(&wrong, &SESSION), None, "byte {at}");
+        }
+    }
+}
