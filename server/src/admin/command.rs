@@ -52,7 +52,8 @@ pub fn run(arguments: &[OsString]) -> Exit {
     };
     let output = Output::new(lang, matches.get_flag("json"));
     let context = Context { output, state: state::folder(matches.get_one::<PathBuf>("state")) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // A thread for the connection, which answers the server's keep-alives while a person types.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let result = runtime.map_err(AdminError::from).and_then(|runtime| runtime.block_on(dispatch(&context, &matches)));
     match result {
         Ok(()) => Exit::Done,
