@@ -52,6 +52,7 @@ pub struct Site {
     folder: PathBuf,
     server: Server,
     address: String,
+    fingerprint: String,
 }
 
 struct Server(Child);
@@ -90,21 +91,47 @@ impl Site {
         BufReader::new(server.0.stdout.take().context("the output was asked for")?).read_line(&mut line)?;
         let (url, fingerprint) = (format!("https://{}", value(&line, "address")?), value(&made, "fingerprint")?);
         let (default, password) = (keep("op", value(&made, "default_password")?)?, keep("password", PASSWORD)?);
-        let admin = |arguments: &[&str]| admin(folder, arguments);
         let login = ["login", "--server", &url, "--fingerprint", fingerprint, "--identifier", "op"];
-        admin(&[&login[..], &["--password-file", &default, "--new-password-file", &password]].concat())?;
-        admin(&["customer", "create", "C1", "Banc"])?;
-        let order = ["--customer=C1", "--volume=1To", "--history=30", "--source=files:s"];
-        admin(&[&["subscription", "create", "BC1"][..], &order].concat())?;
-        let account = admin(&["account", "create", "anna", "--subscription=BC1", "--role=admin"])?;
-        let default = keep("anna", value(&account, "default_password")?)?;
-        let (path, recovery) = (source.display().to_string(), text("recovery"));
-        let setup = ["setup", "--server", &url, "--fingerprint", fingerprint, "--identifier", "anna", "--source", "s"];
-        let files = ["--password-file", &default, "--new-password-file", &password, "--passphrase-file", &password];
+        admin(folder, &[&login[..], &["--password-file", &default, "--new-password-file", &password]].concat())?;
         let address = value(&line, "address")?.to_owned();
-        let site = Self { folder: folder.to_owned(), server, address };
-        site.agent(&[&setup[..], &files, &["--recovery-key-out", &recovery, "--path", &path]].concat())?;
+        let site = Self { folder: folder.to_owned(), server, address, fingerprint: fingerprint.to_owned() };
+        site.customer(1, "anna", "agent", source)?;
         Ok(site)
+    }
+
+    /// One more customer, whose machine backed `source` up once; log in as `berta`.
+    ///
+    /// # Errors
+    /// What a program says.
+    pub fn neighbour(&self, source: &Path) -> anyhow::Result<()> {
+        self.customer(2, "berta", "neighbour", source)?;
+        output_of(self.agent_of("neighbour", &["backup"])?).map(drop)
+    }
+
+    /// A subscription, its person, and a machine with its state in the folder `state`.
+    fn customer(&self, number: u8, person: &str, state: &str, source: &Path) -> anyhow::Result<()> {
+        let (reference, order_form) = (format!("C{number}"), format!("BC{number}"));
+        self.admin(&["customer", "create", &reference, "Banc"])?;
+        let order = [&format!("--customer={reference}"), "--volume=1To", "--history=30", "--source=files:s"];
+        self.admin(&[&["subscription", "create", &order_form][..], &order].concat())?;
+        let default = self.account(person, &order_form)?;
+        let (path, recovery) = (source.display().to_string(), self.secret(&format!("{state}.recovery")));
+        let (url, password) = (format!("https://{}", self.address), self.secret("password"));
+        let server = ["setup", "--server", &url, "--fingerprint", &self.fingerprint, "--identifier", person];
+        let files = ["--password-file", &default, "--new-password-file", &password, "--passphrase-file", &password];
+        let rest = ["--source", "s", "--recovery-key-out", &recovery, "--path", &path];
+        output_of(self.agent_of(state, &[&server[..], &files, &rest].concat())?).map(drop)
+    }
+
+    /// One more person of a subscription; the path of the file with the default password.
+    ///
+    /// # Errors
+    /// What a program says.
+    pub fn account(&self, person: &str, order_form: &str) -> anyhow::Result<String> {
+        let made =
+            self.admin(&["account", "create", person, &format!("--subscription={order_form}"), "--role=admin"])?;
+        std::fs::write(self.folder.join(person), value(&made, "default_password")?)?;
+        Ok(self.secret(person))
     }
 
     /// One backup.
@@ -194,13 +221,17 @@ impl Site {
     /// # Errors
     /// If this program does not know where it is.
     pub fn agent_command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
+        self.agent_of("agent", arguments)
+    }
+
+    fn agent_of(&self, state: &str, arguments: &[&str]) -> anyhow::Result<Command> {
         let mut command = program("dobaas")?;
         command.env("DOBAAS_CONFIG", self.folder.join(AGENT_SETTINGS));
-        command.arg("--quiet").arg("--state").arg(self.folder.join("agent")).args(arguments);
+        command.arg("--quiet").arg("--state").arg(self.folder.join(state)).args(arguments);
         Ok(command)
     }
 
-    /// Path of a file with the secret of that name: `password` of the person, and the passphrase.
+    /// Path of the file of that name in the site's folder; `password` has that of every person, and the passphrase.
     pub fn secret(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }

@@ -10,6 +10,7 @@ mod command_line;
 mod crafted;
 mod daily;
 mod damage;
+mod decoders;
 mod disks;
 mod failing_line;
 mod formats;

@@ -41,7 +41,9 @@ fn nothing_that_the_customer_keeps_is_found_at_the_server() {
     let mut read_bytes = 0;
     for memory in writable_memory(&process) {
         read_bytes += memory.len() as u64;
-        secrets.iter().for_each(|(what, secret)| assert!(!contains(&memory, secret), "{what} is in the server's memory"));
+        secrets
+            .iter()
+            .for_each(|(what, secret)| assert!(!contains(&memory, secret), "{what} is in the server's memory"));
     }
     assert!(read_bytes > 1 << 20, "only {read_bytes} bytes of memory could be read");
     campaign.count("MiB of memory read", read_bytes >> 20);

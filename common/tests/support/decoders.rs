@@ -1,6 +1,7 @@
 //! Every decoder of bytes that come from a store, a server or a file, as one function from bytes that are anything: it accepts or refuses, and never more.
 //!
-//! `common/tests/decoders.rs` plays the committed corpus and changes of it to each, on any toolchain; `common/fuzz` lets libFuzzer look for more.
+//! `common/tests/decoders.rs` plays the committed corpus and changes of it to each, on any toolchain; `common/fuzz` lets libFuzzer look for more. Agent and
+//! server have lists of their own beside their tests.
 
 use common::envelope::{self, ReadingIdentity};
 use common::frame::{FrameHeader, Opener};
@@ -16,14 +17,14 @@ use common::tree::path::EntryKey;
 use common::tree::xattrs::decode_xattrs;
 use common::{pack, receipt};
 
-/// A decoder: its name, which is also that of its corpus, and what is done with bytes.
-pub type Decoder = (&'static str, fn(&[u8]));
-
 /// Longest record that is tried, in bytes.
 const RECORD_BYTES_MAX: usize = 1 << 20;
 
-/// All of them.
-pub const DECODERS: &[Decoder] = &[
+/// What is done with bytes.
+type Decoder = fn(&[u8]);
+
+/// All of them: a name, which is also that of the corpus, and the decoder.
+pub const DECODERS: &[(&str, Decoder)] = &[
     ("frame", frame),
     ("pack", packs),
     ("leaf", |bytes| leaf(&node(ChunkKind::Leaf, bytes))),

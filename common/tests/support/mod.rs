@@ -2,4 +2,5 @@
 #![allow(dead_code, reason = "no crate uses all of it")]
 
 pub mod campaign;
+pub mod corpus;
 pub mod loop_disk;

@@ -14,6 +14,7 @@ mod clocks;
 mod closures;
 mod connection;
 mod dashboards;
+mod decoders;
 mod engine;
 mod facts;
 mod faults;
