@@ -37,6 +37,10 @@ pub struct Places(Mutex<HashMap<SubscriptionId, Arc<Semaphore>>>);
 impl Places {
     /// Waits for a place; both ends of an answer.
     pub async fn enter(&self, subscription: SubscriptionId) -> (Batch, Replies) {
+        self.enter_for(subscription, Duration::from_millis(STREAM_IDLE_MS)).await
+    }
+
+    async fn enter_for(&self, subscription: SubscriptionId, idle: Duration) -> (Batch, Replies) {
         let places = self
             .0
             .lock()
@@ -49,7 +53,7 @@ impl Places {
         let was_cut = Arc::new(AtomicBool::new(false));
         let replies = Replies { receiver, was_cut: was_cut.clone(), _place: place };
         let batch =
-            Batch { replies: sender, was_cut, reply: v1::FetchReply::default(), bytes: 0, told: HashSet::new() };
+            Batch { replies: sender, was_cut, idle, reply: v1::FetchReply::default(), bytes: 0, told: HashSet::new() };
         (batch, replies)
     }
 }
@@ -79,6 +83,8 @@ impl Stream for Replies {
 pub struct Batch {
     replies: mpsc::Sender<Reply>,
     was_cut: Arc<AtomicBool>,
+    /// How long a reader may take nothing.
+    idle: Duration,
     reply: v1::FetchReply,
     bytes: usize,
     /// Rows of sessions whose envelope was sent.
@@ -137,10 +143,59 @@ impl Batch {
         if self.was_cut.load(Ordering::Relaxed) {
             return false;
         }
-        let idle = Duration::from_millis(STREAM_IDLE_MS);
-        let sent = async { tokio::time::timeout(idle, self.replies.send(reply)).await };
+        let sent = async { tokio::time::timeout(self.idle, self.replies.send(reply)).await };
         let sent = Handle::current().block_on(sent);
         self.was_cut.fetch_or(sent.is_err(), Ordering::Relaxed);
         matches!(sent, Ok(Ok(())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_stream::StreamExt;
+    use tonic::Code;
+
+    fn fill(batch: &mut Batch) -> bool {
+        batch.reply.unavailable.push(v1::Unavailable::default());
+        batch.send()
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_cut_told_so_and_gives_the_place_back() {
+        let places = Places::default();
+        let subscription = SubscriptionId::new([1; 16]);
+        let (mut batch, mut replies) = places.enter_for(subscription, Duration::from_millis(50)).await;
+        let reading = tokio::task::spawn_blocking(move || {
+            let handed_over = (0..10).take_while(|_| fill(&mut batch)).count();
+            // Nobody is waited for twice.
+            batch.fail(Status::internal("-"));
+            handed_over
+        });
+        assert_eq!(reading.await.unwrap(), MESSAGES_MAX);
+        for _ in 0..MESSAGES_MAX {
+            assert!(replies.next().await.unwrap().is_ok());
+        }
+        assert_eq!(replies.next().await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
+        assert!(replies.next().await.is_none());
+        drop(replies);
+        let mut held = Vec::new();
+        for _ in 0..FETCHES_PER_SUBSCRIPTION {
+            let entered = tokio::time::timeout(Duration::from_secs(5), places.enter(subscription)).await;
+            held.push(entered.expect("there is a place"));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_slowly_gets_everything() {
+        let (mut batch, mut replies) =
+            Places::default().enter_for(SubscriptionId::new([1; 16]), Duration::from_secs(60)).await;
+        let reading = tokio::task::spawn_blocking(move || (0..10).all(|_| fill(&mut batch)));
+        let mut taken = 0;
+        while let Some(reply) = replies.next().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            taken += usize::from(reply.is_ok());
+        }
+        assert!(reading.await.unwrap() && taken == 10);
     }
 }
