@@ -79,7 +79,7 @@ pub struct Leaf {
     pub chain: Vec<CertificateDer<'static>>,
     /// Its key.
     pub key: PrivateKeyDer<'static>,
-    /// From when on it should be replaced: two thirds of its life.
+    /// From when on it should be replaced: two thirds of its life from when it was made.
     pub renew_at: Timestamp,
     /// Host names and addresses that it is good for.
     pub names: BTreeSet<String>,
@@ -164,7 +164,7 @@ impl Identity {
     }
 
     fn stored_leaf(&self) -> Result<Leaf, IdentityError> {
-        let invalid = |what| IdentityError::Invalid { path: self.folder.join("leaf.pem"), what };
+        let invalid = |what| self.invalid("leaf.pem", what);
         let pem = read(&self.folder, "leaf.pem")?;
         let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| invalid("key"))?;
         let leaf = CertificateDer::from_pem_slice(&pem).map_err(|_| invalid("certificate"))?;
@@ -181,7 +181,9 @@ impl Identity {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         params.serial_number = Some(serial(random));
-        (params.not_before, params.not_after) = (date(now - BEFORE), date(now + LEAF_LIFE));
+        // Good from when the root is, not from now: a clock that was once ahead must not leave a certificate that nobody accepts until then.
+        let from = self.root_from().ok_or_else(|| self.invalid("root.pem", "certificate"))?;
+        (params.not_before, params.not_after) = (date(from), date(now.max(from) + LEAF_LIFE));
         let issuer = Issuer::from_ca_cert_der(&self.root, &self.root_key)?;
         let leaf = params.signed_by(&key, &issuer)?;
         let pem = zeroize::Zeroizing::new(format!("{}{}", key.serialize_pem(), leaf.pem()));
@@ -189,11 +191,19 @@ impl Identity {
         self.stored_leaf()
     }
 
+    fn invalid(&self, name: &str, what: &'static str) -> IdentityError {
+        IdentityError::Invalid { path: self.folder.join(name), what }
+    }
+
+    /// When the root begins.
+    fn root_from(&self) -> Option<Timestamp> {
+        let (_, parsed) = X509Certificate::from_der(&self.root).ok()?;
+        Timestamp::from_second(parsed.validity().not_before.timestamp()).ok()
+    }
+
     fn describe(&self, leaf: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Option<Leaf> {
         let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
-        let validity = parsed.validity();
-        let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
-        let renew_at = Timestamp::from_second(from + (until - from) / 3 * 2).ok()?;
+        let renew_at = Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()? - LEAF_LIFE / 3;
         let names = parsed.subject_alternative_name().ok()??.value.general_names.iter().filter_map(text_of).collect();
         let chain = vec![leaf.clone(), self.root.clone()];
         Some(Leaf { chain, key, renew_at, names })
@@ -269,6 +279,24 @@ mod tests {
         let other = loaded.leaf(&["backup.example".to_owned()], &random(), days(61)).unwrap();
         assert_ne!(other.chain[0], second.chain[0]);
         assert!(other.names.contains("backup.example"));
+    }
+
+    #[test]
+    fn a_leaf_that_was_made_by_a_wrong_clock_is_good_by_the_right_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let now: Timestamp = "2026-11-22T08:00:00Z".parse().unwrap();
+        let days = |days: i64| now + SignedDuration::from_hours(24 * days);
+        let identity = Identity::create(folder.path(), "Lyon", &random(), now).unwrap();
+        let names = |name: &str| [name.to_owned()];
+        for (name, made) in [("a", -3_650), ("b", 0), ("c", 1), ("d", 365), ("e", 3_650)] {
+            let leaf = identity.leaf(&names(name), &random(), days(made)).unwrap();
+            let (_, parsed) = X509Certificate::from_der(&leaf.chain[0]).unwrap();
+            for right in [0, 1, 30] {
+                let at = x509_parser::time::ASN1Time::from_timestamp(days(right).as_second()).unwrap();
+                assert!(parsed.validity().is_valid_at(at), "made on day {made}, used on day {right}");
+                assert_eq!(identity.leaf(&names(name), &random(), days(right)).unwrap().chain, leaf.chain);
+            }
+        }
     }
 
     #[test]

@@ -146,6 +146,7 @@ impl From<RemoteError> for CliError {
                 Self { cause: Some(cause), ..Self::new(Exit::Failed, "cli-unreachable") }
             }
             RemoteError::Tls(cause) => Self { cause: Some(cause), ..Self::new(Exit::Failed, "cli-untrusted") },
+            RemoteError::OutOfDate(cause) => Self { cause: Some(cause), ..Self::new(Exit::Failed, "cli-out-of-date") },
             RemoteError::Protocol(cause) => Self { cause: Some(cause), ..Self::new(Exit::Failed, "cli-protocol") },
             RemoteError::InvalidAddress(url) => Self::new(Exit::Usage, "cli-invalid-address").with("url", url),
         }
@@ -250,9 +251,10 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_happened_on_what_and_what_to_do_next() {
-        let errors: [CliError; 9] = [
+        let errors: [CliError; 10] = [
             RemoteError::Unreachable("no connection to a.fr:443".into()).into(),
             RemoteError::Tls("no trusted connection to a.fr:443".into()).into(),
+            RemoteError::OutOfDate("no trusted connection to a.fr:443".into()).into(),
             IdentityError::Absent("/var/lib/dobaas/identity.toml".into()).into(),
             IdentityError::Exposed("/var/lib/dobaas/identity.toml".into()).into(),
             KeyringError::WrongSecret.into(),

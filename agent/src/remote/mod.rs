@@ -70,6 +70,9 @@ pub enum RemoteError {
     /// The server is not who it should be; never passes by itself.
     #[error("the server cannot be trusted: {0}")]
     Tls(String),
+    /// The server's certificate is not valid yet, or no more, by this machine's clock; passes once one of them is right.
+    #[error("the server's certificate is not valid by this machine's clock: {0}")]
+    OutOfDate(String),
     /// The answer is not one of this protocol.
     #[error("unexpected answer of the server: {0}")]
     Protocol(String),
@@ -84,7 +87,7 @@ impl RemoteError {
         match self {
             Self::Refused(failure) => failure.is_transient(),
             Self::Unreachable(_) => true,
-            Self::Tls(_) | Self::Protocol(_) | Self::InvalidAddress(_) => false,
+            Self::Tls(_) | Self::OutOfDate(_) | Self::Protocol(_) | Self::InvalidAddress(_) => false,
         }
     }
 
@@ -177,7 +180,7 @@ impl Remote {
     /// Connects and verifies the server. Must run inside a tokio runtime, which the connection then needs.
     ///
     /// # Errors
-    /// [`RemoteError::Unreachable`], [`RemoteError::Tls`] or [`RemoteError::InvalidAddress`].
+    /// [`RemoteError::Unreachable`], [`RemoteError::Tls`], [`RemoteError::OutOfDate`] or [`RemoteError::InvalidAddress`].
     pub async fn connect(address: &Address, credential: Option<Token>) -> Result<Self, RemoteError> {
         let endpoint = Endpoint::parse(&address.url)?;
         // tonic insists on TLS of its own for https://; the connector below encrypts whatever the scheme says.

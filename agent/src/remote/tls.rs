@@ -17,7 +17,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -72,12 +72,20 @@ pub(super) enum ConnectError {
 
 impl From<&ConnectError> for RemoteError {
     fn from(error: &ConnectError) -> Self {
-        match error {
+        let refused = match error {
+            ConnectError::Tls { source, .. } => source.get_ref().and_then(|inner| inner.downcast_ref()),
+            _ => None,
+        };
+        match refused {
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. },
+            )) => Self::OutOfDate(error.to_string()),
             // A peer that hangs up during the handshake is a cut; what rustls itself refuses is a matter of trust.
-            ConnectError::Tls { source, .. } if source.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-                Self::Tls(error.to_string())
-            }
-            _ => Self::Unreachable(error.to_string()),
+            Some(_) => Self::Tls(error.to_string()),
+            None => Self::Unreachable(error.to_string()),
         }
     }
 }

@@ -13,6 +13,7 @@ mod damage;
 mod decoders;
 mod disks;
 mod failing_line;
+mod forged_clocks;
 mod formats;
 mod full_disk;
 mod hostile;

@@ -46,6 +46,19 @@ pub struct World {
     machine: Machine,
     scratch: TempDir,
     kind: &'static str,
+    history_days: u32,
+}
+
+/// Longer than any fixture will be old.
+const HISTORY_DAYS: u32 = 3_650;
+
+/// A program by another clock; time goes on for it as for others. What `faketime` would set is set here, without a process of its own between.
+fn at(shift: &str, program: &Path) -> Command {
+    let set = Ended::of(Command::new("faketime").args(["-f", shift, "env"])).expect(&[0]).stdout;
+    let library = set.lines().find_map(|line| line.strip_prefix("LD_PRELOAD=")).expect("faketime loads a library");
+    let mut command = Command::new(program);
+    command.env("LD_PRELOAD", library).env("FAKETIME", shift).env("DONT_FAKE_MONOTONIC", "1");
+    command
 }
 
 impl World {
@@ -53,14 +66,21 @@ impl World {
     pub fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let server = scratch.path().join("server");
-        Self::make(scratch, server, "files")
+        Self::make(scratch, server, "files", HISTORY_DAYS)
     }
 
     /// The same with sources of this kind.
     pub fn of_kind(kind: &'static str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let server = scratch.path().join("server");
-        Self::make(scratch, server, kind)
+        Self::make(scratch, server, kind, HISTORY_DAYS)
+    }
+
+    /// The same with files, and a history of so many days.
+    pub fn with_history(days: u32) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let server = scratch.path().join("server");
+        Self::make(scratch, server, "files", days)
     }
 
     /// What [`Self::archive`] made, as it was, in another folder and on another port; the server does not run yet.
@@ -83,7 +103,14 @@ impl World {
             url: format!("https://127.0.0.1:{port}"),
             fingerprint,
         };
-        Self { server: None, server_folder: scratch.path().join("server"), machine, scratch, kind: "files" }
+        Self {
+            server: None,
+            server_folder: scratch.path().join("server"),
+            machine,
+            scratch,
+            kind: "files",
+            history_days: HISTORY_DAYS,
+        }
     }
 
     /// Packs the stopped server, the machine's state without its source, and the secrets.
@@ -100,10 +127,10 @@ impl World {
 
     /// The same with the server's folder elsewhere.
     pub fn with_server_in(folder: &Path) -> Self {
-        Self::make(tempfile::tempdir().unwrap(), folder.to_owned(), "files")
+        Self::make(tempfile::tempdir().unwrap(), folder.to_owned(), "files", HISTORY_DAYS)
     }
 
-    fn make(scratch: TempDir, server_folder: PathBuf, kind: &'static str) -> Self {
+    fn make(scratch: TempDir, server_folder: PathBuf, kind: &'static str, history_days: u32) -> Self {
         let secrets = scratch.path().join("secrets");
         std::fs::create_dir(&secrets).unwrap();
         for (name, secret) in [("operator", OPERATOR_PASSWORD), ("person", PERSON_PASSWORD), ("passphrase", PASSPHRASE)]
@@ -127,7 +154,7 @@ impl World {
             url: format!("https://127.0.0.1:{port}"),
             fingerprint: text(&made, "fingerprint"),
         };
-        let mut world = Self { scratch, server: None, server_folder, machine, kind };
+        let mut world = Self { scratch, server: None, server_folder, machine, kind, history_days };
         world.start_server();
         world.order();
         world.enroll(&world.machine);
@@ -147,6 +174,12 @@ impl World {
         self.start_server_by(
             command.args(limits).arg(program("dobaas-server")).arg("serve").arg(self.server_folder.clone()),
         )
+    }
+
+    /// The same by a clock that is so far from the true one, as `faketime` takes it.
+    pub fn start_server_at(&mut self, shift: &str) -> Option<Ended> {
+        let mut command = at(shift, &program("dobaas-server"));
+        self.start_server_by(command.arg("serve").arg(self.server_folder.clone()))
     }
 
     fn start_server_by(&mut self, command: &mut Command) -> Option<Ended> {
@@ -243,10 +276,7 @@ impl World {
     fn order(&self) {
         let secret = |name: &str| self.machine.secrets.join(name);
         let (password, new_password) = (secret("operator-default"), secret("operator"));
-        let mut login = self.admin(&["login", "--identifier", OPERATOR]);
-        login.args(["--server", &self.machine.url, "--fingerprint", &self.machine.fingerprint]);
-        login.arg("--password-file").arg(password).arg("--new-password-file").arg(new_password);
-        Ended::of(&mut login).expect(&[0]);
+        Ended::of(self.login(&password).arg("--new-password-file").arg(new_password)).expect(&[0]);
         let sources = SOURCES.map(|name| format!("--source={}:{name}", self.kind));
         for command in [
             &["customer", "create", "C1", "Société d'essai"][..],
@@ -256,8 +286,7 @@ impl World {
                 "BC1",
                 "--customer=C1",
                 "--volume=100Go",
-                // Longer than any fixture will be old.
-                "--history=3650",
+                &format!("--history={}", self.history_days),
                 &sources[0],
                 &sources[1],
             ],
@@ -267,6 +296,37 @@ impl World {
         let account = ["account", "create", PERSON, "--subscription=BC1", "--role=admin"];
         let account = Ended::of(&mut self.admin(&account)).expect(&[0]).document();
         std::fs::write(secret("person-default"), text(&account, "default_password")).unwrap();
+    }
+
+    /// The operator's login, for a moment by the server's clock.
+    fn login(&self, password: &Path) -> Command {
+        let mut login = self.admin(&["login", "--identifier", OPERATOR]);
+        login.args(["--server", &self.machine.url, "--fingerprint", &self.machine.fingerprint]);
+        login.arg("--password-file").arg(password);
+        login
+    }
+
+    /// The jobs of a night, each to its end or its refusal; how they ended.
+    pub fn night(&self) -> Vec<String> {
+        Ended::of(&mut self.login(&self.machine.secrets.join("operator"))).expect(&[0]);
+        let ended = |job: &str| {
+            let status = Ended::of(&mut self.admin(&["upkeep", "status", "BC1"])).expect(&[0]).document();
+            let found = status["jobs"].as_array().unwrap().iter().find(|known| known["job"] == job).unwrap().clone();
+            (found["ended_at"].clone(), found["outcome"].as_str().unwrap_or_default().to_owned())
+        };
+        let one = |job: &str| {
+            let before = ended(job);
+            Ended::of(&mut self.admin(&["upkeep", "run", job, "BC1"])).expect(&[0]);
+            for _ in 0..100 {
+                let now = ended(job);
+                if now.0 != before.0 {
+                    return format!("{job}: {}", now.1);
+                }
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            format!("{job}: nothing")
+        };
+        ["expire", "mark", "purge", "compact", "scrub"].map(one).into()
     }
 
     fn admin(&self, arguments: &[&str]) -> Command {
@@ -317,6 +377,12 @@ impl Machine {
         let agent = self.agent(&["backup"]);
         let mut command = Command::new("prlimit");
         Ended::of(command.env_remove("DOBAAS_CONFIG").args(limits).arg(agent.get_program()).args(agent.get_args()))
+    }
+
+    /// One run by a clock that is so far from the true one, as `faketime` takes it.
+    pub fn backup_at(&self, shift: &str) -> Ended {
+        let agent = self.agent(&["backup"]);
+        Ended::of(at(shift, Path::new(agent.get_program())).env_remove("DOBAAS_CONFIG").args(agent.get_args()))
     }
 
     /// What the customer keeps to themselves: a name for each, and the secret.

@@ -222,6 +222,7 @@ problem-io-error = the system refused
 
 cli-unreachable = The server does not answer. Check the network and the address, then try again.
 cli-untrusted = The server is not the expected one; nothing was sent. Check the fingerprint with your provider.
+cli-out-of-date = By this machine's clock the server's certificate is not valid; nothing was sent. Set the clock right; if it is right, call your provider.
 cli-protocol = The server gave an unexpected answer. Update the agent; if it happens again, call your provider.
 cli-invalid-address = "{ $url }" is not the address of a server. Write it as https://host:port.
 cli-fingerprint = This is not a fingerprint: it takes 64 hexadecimal digits, as your provider gave them.

@@ -230,6 +230,7 @@ problem-io-error = le système a refusé
 
 cli-unreachable = Le serveur ne répond pas. Vérifiez le réseau et l'adresse, puis réessayez.
 cli-untrusted = Le serveur n'est pas celui qui était attendu ; rien n'a été envoyé. Vérifiez l'empreinte avec votre prestataire.
+cli-out-of-date = D'après l'horloge de cette machine, le certificat du serveur n'est pas valable ; rien n'a été envoyé. Réglez l'horloge ; si elle est juste, appelez votre prestataire.
 cli-protocol = Le serveur a donné une réponse inattendue. Mettez l'agent à jour ; si cela se reproduit, appelez votre prestataire.
 cli-invalid-address = « { $url } » n'est pas une adresse de serveur. Écrivez-la sous la forme https://hôte:port.
 cli-fingerprint = Ce n'est pas une empreinte : il faut 64 chiffres hexadécimaux, tels que votre prestataire les a donnés.

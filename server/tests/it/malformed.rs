@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use proto::v1;
+use proto::v1::account_client::AccountClient;
 use proto::v1::admin_client::AdminClient;
 use server::auth::access::{self, Access};
 use tonic::Code;
@@ -50,7 +51,10 @@ async fn malformed_messages_of_every_call_leave_the_server_alive() {
     admin.list_subscriptions(with_token(&last_operator, v1::ListSubscriptionsRequest::default())).await.unwrap();
     let before = station.memory_kib();
     let mut answers: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    for (at, (shape, customers)) in calls().iter().zip(customers.chunks(customers_per_call)).enumerate() {
+    let mut account = AccountClient::new(station.channel().await);
+    let mut customers_of_calls = customers.chunks(customers_per_call);
+    for (at, shape) in calls().iter().enumerate() {
+        let customers = customers_of_calls.next().expect("each call has customers of its own");
         let operator = &operators[at / 2];
         let channel = station.channel().await;
         let before = station.memory_kib();
@@ -75,6 +79,11 @@ async fn malformed_messages_of_every_call_leave_the_server_alive() {
             *answers.entry(path(shape)).or_default().entry(format!("{code:?}")).or_default() += 1;
         }
         eprintln!("{}: {:+} KiB", path(shape), station.memory_kib().cast_signed() - before.cast_signed());
+        // A long run would outlast the logins of those whose turn is later.
+        let later = customers_of_calls.clone().flatten().map(|customer| &customer.person);
+        for token in later.chain(&operators[at / 2..]).chain([&last_operator, &late.person]) {
+            let _ = account.whoami(with_token(token, v1::WhoamiRequest {})).await;
+        }
     }
     for (path, codes) in &answers {
         eprintln!("{path}: {codes:?}");
