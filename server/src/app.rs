@@ -36,6 +36,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::auth::layer::Authenticator;
 use crate::auth::logins::Logins;
 use crate::auth::password::Passwords;
+use crate::auth::revoked;
 use crate::ballast;
 use crate::clock::{Clock, Random};
 use crate::config::Config;
@@ -178,6 +179,7 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     let certificates = Arc::new(Certificates::new(leaf, config.public_certificate.as_ref())?);
     let control = Arc::new(Control::open(&folder.join(CONTROL_FILE))?);
     let subscriptions = Arc::new(subscriptions(folder, config, &identity, &control, environment)?);
+    revoked::reconcile(subscriptions.objects(), &control, clock.now_ns())?;
     let traffic = Traffic::default();
     let monitor = Arc::new(Monitor::new(monitor::watch::Parts {
         control: control.clone(),

@@ -25,6 +25,7 @@ mod lying_server;
 mod moving_source;
 mod new_disk;
 mod oddities;
+mod old_records;
 mod oracle;
 mod over_days;
 mod own_files;

@@ -306,9 +306,19 @@ impl World {
         login
     }
 
+    fn log_in(&self) {
+        Ended::of(&mut self.login(&self.machine.secrets.join("operator"))).expect(&[0]);
+    }
+
+    /// A command of the operator.
+    pub fn operator(&self, arguments: &[&str]) -> Ended {
+        self.log_in();
+        Ended::of(&mut self.admin(arguments))
+    }
+
     /// The jobs of a night, each to its end or its refusal; how they ended.
     pub fn night(&self) -> Vec<String> {
-        Ended::of(&mut self.login(&self.machine.secrets.join("operator"))).expect(&[0]);
+        self.log_in();
         let ended = |job: &str| {
             let status = Ended::of(&mut self.admin(&["upkeep", "status", "BC1"])).expect(&[0]).document();
             let found = status["jobs"].as_array().unwrap().iter().find(|known| known["job"] == job).unwrap().clone();

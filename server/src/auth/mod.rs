@@ -8,4 +8,5 @@ pub mod password;
 pub mod policy;
 pub mod principal;
 pub mod rate;
+pub mod revoked;
 pub mod token;

@@ -216,7 +216,7 @@ impl Control {
         self.read(|transaction| find(transaction, subscription, agent))
     }
 
-    /// Ends an agent's token; ending it twice is done.
+    /// Ends an agent's token; ending it twice is done. When it ended, in nanoseconds since 1970.
     ///
     /// # Errors
     /// [`ControlError::NotFound`] for an agent that is not this subscription's.
@@ -225,14 +225,15 @@ impl Control {
         subscription: &SubscriptionId,
         agent: &AgentId,
         trace: &Trace,
-    ) -> Result<(), ControlError> {
+    ) -> Result<i64, ControlError> {
         self.write(|transaction| {
-            find(transaction, subscription, agent)?.ok_or(ControlError::NotFound { what: "agent" })?;
+            let known = find(transaction, subscription, agent)?.ok_or(ControlError::NotFound { what: "agent" })?;
             end(transaction, agent, trace.at_ns)?;
             let object = agent.to_string();
             let subscription = Some(*subscription);
             let event = Event { action: Action::RevokeAgent, subscription, object: &object, result: "done" };
-            audit::append(transaction, trace, &event)
+            audit::append(transaction, trace, &event)?;
+            Ok(known.revoked_at_ns.unwrap_or(trace.at_ns))
         })
     }
 

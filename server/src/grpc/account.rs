@@ -21,6 +21,7 @@ use super::usage::day_use;
 use super::{convert, status};
 use crate::auth::logins::{Credentials, Logins};
 use crate::auth::principal::{Principal, Role};
+use crate::auth::revoked;
 use crate::auth::token::{self, TokenDigest, TokenKind};
 use crate::clock::Random;
 use crate::contract::location::Location;
@@ -148,7 +149,12 @@ impl v1::account_server::Account for AccountService {
         let (principal, trace) = (caller::principal(&request)?, caller::trace(&request));
         let subscription = caller::subscription(&principal).map_err(status::of_failure)?;
         let agent: AgentId = caller::id("agent", &request.get_ref().agent).map_err(status::of_failure)?;
-        let revoke = move |control: &Control| control.revoke_agent(&subscription, &agent, &trace);
+        let objects = self.subscriptions.objects().clone();
+        let revoke = move |control: &Control| {
+            let at_ns = control.revoke_agent(&subscription, &agent, &trace)?;
+            revoked::keep(&objects, &subscription, &agent, at_ns);
+            Ok(())
+        };
         with_control(&self.control, revoke).await.map_err(status::of_failure)?;
         Ok(Response::new(v1::RevokeAgentReply {}))
     }
@@ -220,8 +226,14 @@ impl AccountService {
             only_source,
         };
         let made = agent.agent;
+        let objects = self.subscriptions.objects().clone();
         let scope = with_control(&self.control, move |control| {
-            control.enroll(&NewAgent { agent, token_digest, enrolment: pays.as_ref(), join, replace }, &trace)
+            let new = NewAgent { agent, token_digest, enrolment: pays.as_ref(), join, replace };
+            let scope = control.enroll(&new, &trace)?;
+            if let Some(dead) = replace {
+                revoked::keep(&objects, &subscription, &dead, trace.at_ns);
+            }
+            Ok(scope)
         })
         .await?;
         Ok(v1::EnrollReply {

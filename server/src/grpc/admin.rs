@@ -16,6 +16,7 @@ use super::caller::{self, with_control};
 use super::usage::day_use;
 use super::{convert, form, records, status};
 use crate::auth::logins::{Logins, is_identifier, normal_identifier};
+use crate::auth::revoked;
 use crate::auth::token::{self, TokenKind};
 use crate::catalog::snapshots::SourceStatistics;
 use crate::clock::Random;
@@ -167,7 +168,12 @@ impl v1::admin_server::Admin for AdminService {
         let agent: AgentId = caller::id("agent", &request.agent).map_err(status::of_failure)?;
         let subscription =
             records::find(&self.control, request.subscription).await.map_err(status::of_failure)?.subscription;
-        let revoke = move |control: &Control| control.revoke_agent(&subscription, &agent, &trace);
+        let objects = self.subscriptions.objects().clone();
+        let revoke = move |control: &Control| {
+            let at_ns = control.revoke_agent(&subscription, &agent, &trace)?;
+            revoked::keep(&objects, &subscription, &agent, at_ns);
+            Ok(())
+        };
         with_control(&self.control, revoke).await.map_err(status::of_failure)?;
         Ok(Response::new(v1::RevokeSubscriptionAgentReply {}))
     }
