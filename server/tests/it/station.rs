@@ -83,8 +83,10 @@ impl Station {
             .unwrap();
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
         let made: Value = serde_json::from_slice(&init.stdout).unwrap();
-        let serve =
-            program().args(["--json", "serve"]).arg(&server).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        // As its unit starts it.
+        let mut serve = program();
+        serve.env("MALLOC_ARENA_MAX", "2").args(["--json", "serve"]).arg(&server);
+        let serve = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = serve.unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let log = spawn(move || {
