@@ -168,7 +168,10 @@ impl AdminError {
 /// An error and what caused it, as the system says it.
 fn cause(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| (**error).source()).map(ToString::to_string);
-    causes.collect::<Vec<_>>().join(" : ")
+    let mut causes: Vec<_> = causes.collect();
+    // Some say what the one below says.
+    causes.dedup();
+    causes.join(" : ")
 }
 
 /// The closed list, one kind a line, with what people call it.
