@@ -87,19 +87,26 @@ pub fn verify(
     if let Some(forged) = checkpoints.iter().find(|checkpoint| !checkpoint.is_authentic(key)) {
         return Err(Tampered::Signature(forged.records));
     }
-    let at = |records: u64, link: &Link| match checkpoints.iter().find(|c| c.records == records && c.link != *link) {
-        Some(_) => Err(Tampered::Checkpoint(records)),
-        None => Ok(()),
+    let mut signed: Vec<&Checkpoint> = checkpoints.iter().collect();
+    signed.sort_by_key(|checkpoint| checkpoint.records);
+    let mut signed = signed.into_iter().peekable();
+    let mut check = |records: u64, link: &Link| {
+        while let Some(checkpoint) = signed.next_if(|checkpoint| checkpoint.records == records) {
+            if checkpoint.link != *link {
+                return Err(Tampered::Checkpoint(records));
+            }
+        }
+        Ok(())
     };
     let (mut found, mut last) = (0, EMPTY);
-    at(found, &last)?;
+    check(found, &last)?;
     for (record, stored) in log {
         found += 1;
         last = link(&last, &record);
         if last != stored {
             return Err(Tampered::Record(found));
         }
-        at(found, &last)?;
+        check(found, &last)?;
     }
     match checkpoints.iter().map(|checkpoint| checkpoint.records).max() {
         Some(signed) if signed > found => Err(Tampered::Truncated { found, signed }),

@@ -24,17 +24,16 @@ pub fn keep(objects: &Objects, subscription: &SubscriptionId, agent: &AgentId, a
     }
 }
 
-/// Makes control store and facts agree: what one of them says of a revocation, both say afterwards. How many agents had come back.
+/// Makes control store and facts agree: what one of them says of a revocation, both say afterwards.
 ///
 /// # Errors
 /// The control store's. A store that cannot be read or written is reported and passed over: it is no reason not to start.
-pub fn reconcile(objects: &Objects, control: &Control, now_ns: i64) -> Result<u64, ControlError> {
+pub fn reconcile(objects: &Objects, control: &Control, now_ns: i64) -> Result<(), ControlError> {
     let trace = Trace { who: AGAIN.to_owned(), address: AGAIN.to_owned(), at_ns: now_ns };
     let subscriptions = objects.subscriptions().unwrap_or_else(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "revocations could not be listed");
         Vec::new()
     });
-    let mut came_back = 0;
     for subscription in subscriptions {
         let stored = stored(objects, &subscription);
         for Agent { agent, revoked_at_ns, .. } in control.agents(&subscription)? {
@@ -42,14 +41,13 @@ pub fn reconcile(objects: &Objects, control: &Control, now_ns: i64) -> Result<u6
                 None if stored.contains(&agent) => {
                     tracing::warn!(%agent, "an agent came back with an older control store and is revoked again");
                     control.revoke_agent(&subscription, &agent, &trace)?;
-                    came_back += 1;
                 }
                 Some(at_ns) if !stored.contains(&agent) => keep(objects, &subscription, &agent, at_ns),
                 _ => {}
             }
         }
     }
-    Ok(came_back)
+    Ok(())
 }
 
 fn publish(objects: &Objects, subscription: &SubscriptionId, agent: &AgentId, at_ns: i64) -> Result<(), StoreError> {
