@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
     for what in ["first backup", "backup right after (recent files are read again)", "unchanged backup"] {
         timed(what, &["backup"])?;
     }
-    let (target, secret) = (scratch.path().join("target").display().to_string(), site.secret("password"));
+    let (target, secret) = (scratch.path().join("target").display().to_string(), site.secret_file("password"));
     let person = ["--identifier", "anna", "--password-file", &secret, "--passphrase-file", &secret];
     timed("restore", &[&["restore", "--to", &target][..], &person].concat())?;
     println!("\nstored: {} bytes", site.stored_bytes()?);

@@ -79,7 +79,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let grown_bytes = site.stored_bytes()?.saturating_sub(first_bytes);
     for (day, snapshot, expected) in kept {
         let target = scratch.path().join("restored");
-        let (secret, to) = (site.secret("password"), target.display().to_string());
+        let (secret, to) = (site.secret_file("password"), target.display().to_string());
         let person = ["--identifier", "anna", "--password-file", &secret, "--passphrase-file", &secret];
         let which = ["restore", "--at", &snapshot.to_string(), "--to", &to].map(str::to_owned);
         let mut command = site.agent_command(&which.iter().map(String::as_str).chain(person).collect::<Vec<_>>())?;

@@ -47,7 +47,7 @@ async fn measure(site: &Site, folder: &Path, pairs: u64, known: &[String]) -> an
         url: format!("https://{}", site.address()?),
         root_pem: std::fs::read_to_string(folder.join("server/identity/root.pem"))?,
     };
-    let password = std::fs::read_to_string(site.secret("password"))?;
+    let password = std::fs::read_to_string(site.secret_file("password"))?;
     let stranger = Remote::connect(&address, None).await?;
     let login = |person: &'static str| stranger.login(person, &password);
     let own = stranger.with_credential(login("anna").await?.token)?;

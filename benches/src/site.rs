@@ -115,8 +115,8 @@ impl Site {
         let order = [&format!("--customer={reference}"), "--volume=1To", "--history=30", "--source=files:s"];
         self.admin(&[&["subscription", "create", &order_form][..], &order].concat())?;
         let default = self.account(person, &order_form)?;
-        let (path, recovery) = (source.display().to_string(), self.secret(&format!("{state}.recovery")));
-        let (url, password) = (format!("https://{}", self.address), self.secret("password"));
+        let (path, recovery) = (source.display().to_string(), self.secret_file(&format!("{state}.recovery")));
+        let (url, password) = (format!("https://{}", self.address), self.secret_file("password"));
         let server = ["setup", "--server", &url, "--fingerprint", &self.fingerprint, "--identifier", person];
         let files = ["--password-file", &default, "--new-password-file", &password, "--passphrase-file", &password];
         let rest = ["--source", "s", "--recovery-key-out", &recovery, "--path", &path];
@@ -131,7 +131,7 @@ impl Site {
         let made =
             self.admin(&["account", "create", person, &format!("--subscription={order_form}"), "--role=admin"])?;
         std::fs::write(self.folder.join(person), value(&made, "default_password")?)?;
-        Ok(self.secret(person))
+        Ok(self.secret_file(person))
     }
 
     /// One backup.
@@ -232,7 +232,7 @@ impl Site {
     }
 
     /// Path of the file of that name in the site's folder; `password` has that of every person, and the passphrase.
-    pub fn secret(&self, name: &str) -> String {
+    pub fn secret_file(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
 

@@ -37,7 +37,7 @@ impl Tool for Dobaas {
     }
 
     fn restore(&mut self, target: &Path) -> anyhow::Result<Measured> {
-        let (to, secret) = (target.display().to_string(), self.site.secret("password"));
+        let (to, secret) = (target.display().to_string(), self.site.secret_file("password"));
         let person = ["--identifier", "anna", "--password-file", &secret, "--passphrase-file", &secret];
         self.run(&[&["restore", "--to", &to][..], &person].concat())
     }

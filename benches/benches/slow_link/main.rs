@@ -56,7 +56,7 @@ fn line(mbits: u64, seconds: u64) -> anyhow::Result<()> {
         Ok::<_, anyhow::Error>(())
     };
     measured("backup", &["backup"])?;
-    let (target, secret) = (scratch.path().join("target").display().to_string(), site.secret("password"));
+    let (target, secret) = (scratch.path().join("target").display().to_string(), site.secret_file("password"));
     let person = ["--identifier", "anna", "--password-file", &secret, "--passphrase-file", &secret];
     measured("restore", &[&["restore", "--to", &target][..], &person].concat())
 }
