@@ -30,7 +30,7 @@ use crate::durable::{self, DurableError};
 const LEAF_LIFE: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Life of a root certificate.
 const ROOT_LIFE: SignedDuration = SignedDuration::from_hours(30 * 365 * 24);
-/// Certificates begin this long before they are made, for clients whose clock is late.
+/// The root, and with it each leaf, begins this long before the root is made, for clients whose clock is late.
 const BEFORE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Why the identity cannot be made or read.

@@ -64,23 +64,23 @@ fn at(shift: &str, program: &Path) -> Command {
 impl World {
     /// A server in the scratch folder, one machine, nothing backed up.
     pub fn new() -> Self {
-        let scratch = tempfile::tempdir().unwrap();
-        let server = scratch.path().join("server");
-        Self::make(scratch, server, "files", HISTORY_DAYS)
+        Self::in_scratch("files", HISTORY_DAYS)
     }
 
     /// The same with sources of this kind.
     pub fn of_kind(kind: &'static str) -> Self {
-        let scratch = tempfile::tempdir().unwrap();
-        let server = scratch.path().join("server");
-        Self::make(scratch, server, kind, HISTORY_DAYS)
+        Self::in_scratch(kind, HISTORY_DAYS)
     }
 
     /// The same with files, and a history of so many days.
     pub fn with_history(days: u32) -> Self {
+        Self::in_scratch("files", days)
+    }
+
+    fn in_scratch(kind: &'static str, history_days: u32) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let server = scratch.path().join("server");
-        Self::make(scratch, server, "files", days)
+        Self::make(scratch, server, kind, history_days)
     }
 
     /// What [`Self::archive`] made, as it was, in another folder and on another port; the server does not run yet.
@@ -317,24 +317,25 @@ impl World {
     }
 
     /// The jobs of a night, each to its end or its refusal; how they ended.
-    pub fn night(&self) -> Vec<String> {
+    pub fn night(&self) -> Vec<(&'static str, String)> {
         self.log_in();
         let ended = |job: &str| {
             let status = Ended::of(&mut self.admin(&["upkeep", "status", "BC1"])).expect(&[0]).document();
             let found = status["jobs"].as_array().unwrap().iter().find(|known| known["job"] == job).unwrap().clone();
-            (found["ended_at"].clone(), found["outcome"].as_str().unwrap_or_default().to_owned())
+            let word = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+            (found["ended_at"].clone(), format!("{} {}", word("error"), word("outcome")).trim_start().to_owned())
         };
-        let one = |job: &str| {
+        let one = |job| {
             let before = ended(job);
             Ended::of(&mut self.admin(&["upkeep", "run", job, "BC1"])).expect(&[0]);
             for _ in 0..100 {
                 let now = ended(job);
                 if now.0 != before.0 {
-                    return format!("{job}: {}", now.1);
+                    return (job, now.1);
                 }
                 std::thread::sleep(std::time::Duration::from_millis(100));
             }
-            format!("{job}: nothing")
+            (job, "nothing".to_owned())
         };
         ["expire", "mark", "purge", "compact", "scrub"].map(one).into()
     }
