@@ -35,8 +35,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::auth::layer::Authenticator;
 use crate::auth::logins::Logins;
+use crate::auth::older_records;
 use crate::auth::password::Passwords;
-use crate::auth::revoked;
 use crate::ballast;
 use crate::clock::{Clock, Random};
 use crate::config::Config;
@@ -179,7 +179,7 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     let certificates = Arc::new(Certificates::new(leaf, config.public_certificate.as_ref())?);
     let control = Arc::new(Control::open(&folder.join(CONTROL_FILE))?);
     let subscriptions = Arc::new(subscriptions(folder, config, &identity, &control, environment)?);
-    revoked::reconcile(subscriptions.objects(), &control, clock.now_ns())?;
+    older_records::reconcile(subscriptions.objects(), &control, random, clock.now_ns())?;
     let traffic = Traffic::default();
     let monitor = Arc::new(Monitor::new(monitor::watch::Parts {
         control: control.clone(),
@@ -269,7 +269,12 @@ impl Parts<'_> {
     fn router(&self) -> anyhow::Result<Router> {
         let (control, random) = (self.control.clone(), self.random.clone());
         let location = self.config.location();
-        let logins = Logins::new(control.clone(), Passwords::new(random.clone())?, random.clone());
+        let logins = Logins::new(
+            control.clone(),
+            Passwords::new(random.clone())?,
+            random.clone(),
+            self.subscriptions.objects().clone(),
+        );
         let receipt_key = self.identity.receipt_key();
         let server =
             ServerService::new(&location, receipt_key.public_key().as_ref(), self.identity.receipt_certificate());

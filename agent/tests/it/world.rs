@@ -316,6 +316,15 @@ impl World {
         Ended::of(&mut self.admin(arguments))
     }
 
+    /// The person forgot the password: an operator gives a default one, and `own` is the one that the person chooses at the next restore.
+    pub fn reset_password(&self, own: &str) {
+        let check = ["--check-method=call", "--check-reference=T-1"];
+        let reset =
+            self.operator(&[&["account", "reset-password", PERSON][..], &check].concat()).expect(&[0]).document();
+        std::fs::write(self.machine.secrets.join("person-default"), text(&reset, "default_password")).unwrap();
+        self.machine.remember_password(own);
+    }
+
     /// The jobs of a night, each to its end or its refusal; how they ended.
     pub fn night(&self) -> Vec<(&'static str, String)> {
         self.log_in();
@@ -404,6 +413,11 @@ impl Machine {
             ("the password of a person", read(self.secrets.join("person"))),
             ("the recovery key", read(self.folder.join("recovery-key"))),
         ]
+    }
+
+    /// The password that the person gives from now on, or chooses where the old one is a default one.
+    pub fn remember_password(&self, own: &str) {
+        std::fs::write(self.secrets.join("person"), own).unwrap();
     }
 
     /// One run on a machine where no program is found by its name.

@@ -126,6 +126,7 @@ notice-title = { $topic ->
     [reevaluation_closed] re-evaluation file closed
     [relocation] place of your data
     [password_reset] password reset
+    [password_withdrawn] old password refused
     [end] end of the subscription
     [approval_shorten_history] history shortened
     [approval_lift_hold] lifting of a hold asked for
@@ -147,6 +148,7 @@ notice-sentence = { $topic ->
     [reevaluation_closed] The re-evaluation file of your contract is closed.
     [relocation] A relocation of your data is recorded.
     [password_reset] After an identity check an operator gave this account a new temporary password; its sessions are closed. If nobody of yours asked for it, call your provider without waiting.
+    [password_withdrawn] Your provider's records were put back to a state older than the newest password of this account. The old one is not accepted any more: ask your provider for a temporary password.
     [end] The end of the subscription is recorded or called off. The data stays until the hand-back.
     [approval_shorten_history] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.
     [approval_lift_hold] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.

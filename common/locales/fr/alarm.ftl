@@ -126,6 +126,7 @@ notice-title = { $topic ->
     [reevaluation_closed] dossier de réévaluation fermé
     [relocation] lieu de vos données
     [password_reset] mot de passe réinitialisé
+    [password_withdrawn] ancien mot de passe refusé
     [end] fin de l'abonnement
     [approval_shorten_history] historique raccourci
     [approval_lift_hold] levée de retenue demandée
@@ -147,6 +148,7 @@ notice-sentence = { $topic ->
     [reevaluation_closed] Le dossier de réévaluation de votre contrat est fermé.
     [relocation] Un déplacement de vos données est enregistré.
     [password_reset] Après un contrôle d'identité, un opérateur a donné un nouveau mot de passe provisoire à ce compte ; ses sessions sont fermées. Si personne chez vous ne l'a demandé, appelez votre prestataire sans attendre.
+    [password_withdrawn] Les registres de votre prestataire ont été remis dans un état plus ancien que le dernier mot de passe de ce compte. L'ancien n'est plus accepté : demandez un mot de passe provisoire à votre prestataire.
     [end] La fin de l'abonnement est enregistrée ou annulée. Les données restent jusqu'à la réversibilité.
     [approval_shorten_history] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.
     [approval_lift_hold] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::attempts::{AttemptKey, Attempts};
 use super::password::{Passwords, default_digest};
 use super::policy;
+use super::replaced;
 use super::token::{self, TokenKind};
 use crate::clock::Random;
 use crate::control::Control;
@@ -22,6 +23,7 @@ use crate::control::audit::{Action, Event, Trace};
 use crate::control::networks::admits;
 use crate::grpc::caller::with_control;
 use crate::grpc::status;
+use crate::store::objects::Objects;
 
 /// Longest identifier, in bytes.
 const IDENTIFIER_BYTES_MAX: usize = 128;
@@ -51,12 +53,13 @@ pub struct Logins {
     passwords: Passwords,
     attempts: Arc<Attempts>,
     random: Random,
+    objects: Objects,
 }
 
 impl Logins {
-    /// Works on the accounts of `control`.
-    pub fn new(control: Arc<Control>, passwords: Passwords, random: Random) -> Self {
-        Self { control, passwords, attempts: Arc::default(), random }
+    /// Works on the accounts of `control`; new passwords are noted among `objects`.
+    pub fn new(control: Arc<Control>, passwords: Passwords, random: Random, objects: Objects) -> Self {
+        Self { control, passwords, attempts: Arc::default(), random, objects }
     }
 
     /// Opens a login for an identifier and its password.
@@ -91,12 +94,15 @@ impl Logins {
         policy::check(&new, &account.identifier, is_default).map_err(status::of_weakness)?;
         let hash = self.passwords.hash(&new).await.map_err(|error| status::of_password(&error))?;
         let password =
-            StoredPassword { hash, default_digest: account.password.default_digest, default_expires_at_ns: None };
+            StoredPassword { hash, default_expires_at_ns: None, since_ns: trace.at_ns, ..account.password.clone() };
         let (identifier, subscription) = (account.identifier.clone(), account.subscription());
         let changed = trace.clone();
+        let objects = self.objects.clone();
         with_control(&self.control, move |control| {
             let event = Event { action: Action::ChangePassword, subscription, object: &identifier, result: "done" };
-            control.set_password(&identifier, &password, &changed, &event)
+            let since_ns = control.set_password(&identifier, &password, &changed, &event)?;
+            subscription.inspect(|subscription| replaced::keep(&objects, subscription, &identifier, since_ns));
+            Ok(())
         })
         .await?;
         self.open(account, trace).await
@@ -172,7 +178,8 @@ impl Logins {
 /// What is kept of a default password that was made now.
 pub fn default_password(password: &str, hash: String, now_ns: i64) -> StoredPassword {
     let expires_at_ns = now_ns.saturating_add(DEFAULT_PASSWORD_S * 1_000_000_000);
-    StoredPassword { hash, default_digest: default_digest(password), default_expires_at_ns: Some(expires_at_ns) }
+    let default_digest = default_digest(password);
+    StoredPassword { hash, default_digest, default_expires_at_ns: Some(expires_at_ns), since_ns: now_ns }
 }
 
 /// An identifier as it is kept and compared: lower case, of bounded length.

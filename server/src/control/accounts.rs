@@ -37,6 +37,8 @@ pub struct StoredPassword {
     pub default_digest: [u8; 32],
     /// Until when a default password may be used, in nanoseconds since 1970; `None` once its owner changed it.
     pub default_expires_at_ns: Option<i64>,
+    /// Since when it is the account's, in nanoseconds since 1970; each later one of the account has a greater value, whatever the clock did.
+    pub since_ns: i64,
 }
 
 /// An account.
@@ -76,8 +78,15 @@ impl Account {
     }
 }
 
-const COLUMNS: &str = "identifier, subscription, role, ends_at_ns, password_hash, default_digest, \
-                       default_expires_at_ns, created_at_ns, last_login_at_ns";
+/// The columns of an account, in the order in which one is read.
+pub(super) const COLUMNS: &str = "identifier, subscription, role, ends_at_ns, password_hash, default_digest, \
+                                  default_expires_at_ns, created_at_ns, last_login_at_ns, password_since_ns";
+
+/// Since version 2 an account knows since when it has its password.
+pub(super) const SINCE: &str = "
+ALTER TABLE account ADD COLUMN password_since_ns INTEGER NOT NULL DEFAULT 0;
+UPDATE account SET password_since_ns = created_at_ns;
+";
 
 impl Control {
     /// Makes an account.
@@ -92,7 +101,7 @@ impl Control {
         self.write(|transaction| {
             transaction
                 .execute(
-                    &format!("INSERT INTO account ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"),
+                    &format!("INSERT INTO account ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"),
                     params![
                         account.identifier,
                         subscription,
@@ -103,6 +112,7 @@ impl Control {
                         account.password.default_expires_at_ns,
                         account.created_at_ns,
                         account.last_login_at_ns,
+                        account.password.since_ns,
                     ],
                 )
                 .map_err(
@@ -150,8 +160,8 @@ impl Control {
         })
     }
 
-    /// Replaces the password and ends every login of the account; `event` tells whether its owner or an operator did it. What an
-    /// operator did, the customer is told (B-177).
+    /// Replaces the password and ends every login of the account; `event` tells who did it. Where it was not its owner, the customer is told
+    /// (B-177). Returns since when the password is the account's.
     ///
     /// # Errors
     /// [`ControlError::NotFound`] without such an account.
@@ -161,21 +171,30 @@ impl Control {
         password: &StoredPassword,
         trace: &Trace,
         event: &Event<'_>,
-    ) -> Result<(), ControlError> {
+    ) -> Result<i64, ControlError> {
+        let StoredPassword { hash, default_digest, default_expires_at_ns, since_ns } = password;
+        let notice = match event.action {
+            Action::ResetPassword => Some("password_reset"),
+            Action::WithdrawPassword => Some("password_withdrawn"),
+            _ => None,
+        };
         self.write(|transaction| {
-            let changed = transaction.execute(
-                "UPDATE account SET password_hash = ?2, default_digest = ?3, default_expires_at_ns = ?4
-                 WHERE identifier = ?1",
-                params![identifier, password.hash, password.default_digest, password.default_expires_at_ns],
-            )?;
-            if changed == 0 {
-                return Err(ControlError::NotFound { what: "account" });
-            }
+            let since_ns = transaction
+                .query_row(
+                    "UPDATE account SET password_hash = ?2, default_digest = ?3, default_expires_at_ns = ?4,
+                            password_since_ns = max(?5, password_since_ns + 1)
+                     WHERE identifier = ?1 RETURNING password_since_ns",
+                    params![identifier, hash, default_digest, default_expires_at_ns, since_ns],
+                    |row| row.get(0),
+                )
+                .optional()?
+                .ok_or(ControlError::NotFound { what: "account" })?;
             transaction.execute("DELETE FROM login WHERE identifier = ?1", [identifier])?;
-            if let (Action::ResetPassword, Some(subscription)) = (event.action, &event.subscription) {
-                notices::add(transaction, subscription, "password_reset", identifier, trace.at_ns)?;
+            if let (Some(notice), Some(subscription)) = (notice, &event.subscription) {
+                notices::add(transaction, subscription, notice, identifier, trace.at_ns)?;
             }
-            audit::append(transaction, trace, event)
+            audit::append(transaction, trace, event)?;
+            Ok(since_ns)
         })
     }
 
@@ -203,7 +222,12 @@ pub(super) fn account_of(row: &Row<'_>) -> Result<Account, ControlError> {
         identifier: row.get(0)?,
         standing,
         ends_at_ns: row.get(3)?,
-        password: StoredPassword { hash: row.get(4)?, default_digest: row.get(5)?, default_expires_at_ns: row.get(6)? },
+        password: StoredPassword {
+            hash: row.get(4)?,
+            default_digest: row.get(5)?,
+            default_expires_at_ns: row.get(6)?,
+            since_ns: row.get(9)?,
+        },
         created_at_ns: row.get(7)?,
         last_login_at_ns: row.get(8)?,
     })

@@ -33,6 +33,8 @@ pub enum Action {
     ChangePassword,
     /// A default password was made by an operator.
     ResetPassword,
+    /// A password that was replaced once came back with older records, and was made worthless.
+    WithdrawPassword,
     /// A customer was recorded.
     CreateCustomer,
     /// An order form was recorded and its subscription made.
@@ -121,6 +123,7 @@ impl Action {
             Self::Logout => "logout",
             Self::ChangePassword => "change_password",
             Self::ResetPassword => "reset_password",
+            Self::WithdrawPassword => "withdraw_password",
             Self::CreateCustomer => "create_customer",
             Self::CreateSubscription => "create_subscription",
             Self::CreateAccount => "create_account",

@@ -26,7 +26,7 @@ CREATE TABLE control_copy (
 const BUSY_S: u64 = 10;
 
 /// Copies the control store at `source` to `target`, which must not exist; nobody waits for it. The copy is one whole file, checked, but not
-/// durable yet.
+/// durable yet. It holds no logins and no enrolment tokens.
 ///
 /// # Errors
 /// SQLite's, [`ControlError::Create`], or [`ControlError::Damaged`] if the copy does not hold together.
@@ -48,6 +48,8 @@ pub fn copy(source: &Path, target: &Path, taken_at_ns: i64) -> Result<(), Contro
         return Err(ControlError::Damaged { what: "copy" });
     }
     copied.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+    // What was asked for with a password, or handed out for one use, is worth nothing with older records.
+    copied.execute_batch("DELETE FROM login; DELETE FROM enrolment")?;
     copied.execute("INSERT INTO control_copy VALUES (?1)", params![taken_at_ns])?;
     let verdict: String = copied.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if verdict == "ok" { Ok(()) } else { Err(ControlError::Damaged { what: "copy" }) }
@@ -85,10 +87,34 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::principal::OperatorRole;
+    use crate::control::accounts::{Account, Standing, StoredPassword};
     use crate::control::customers::Customer;
 
     fn trace() -> Trace {
         Trace { who: "local".into(), address: "local".into(), at_ns: 1 }
+    }
+
+    #[test]
+    fn a_copy_holds_no_logins() {
+        let folder = tempfile::tempdir().unwrap();
+        let (live, copied) = (folder.path().join("control.db"), folder.path().join("copy.db"));
+        let control = Control::open(&live).unwrap();
+        let password =
+            StoredPassword { hash: "-".into(), default_digest: [0; 32], default_expires_at_ns: None, since_ns: 1 };
+        let account = Account {
+            identifier: "anna".into(),
+            standing: Standing::Operator { role: OperatorRole::Operator },
+            ends_at_ns: None,
+            password,
+            created_at_ns: 1,
+            last_login_at_ns: None,
+        };
+        control.create_account(&account, &trace()).unwrap();
+        control.open_login(&account, &[7; 32], &trace()).unwrap();
+        assert!(control.login(&[7; 32], 1).unwrap().is_some());
+        copy(&live, &copied, 42).unwrap();
+        assert!(Control::open(&copied).unwrap().login(&[7; 32], 1).unwrap().is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use common::limits::LOGIN_TOKEN_S;
 use rusqlite::params;
 
-use super::accounts::{Account, account_of};
+use super::accounts::{Account, COLUMNS, account_of};
 use super::audit::{self, Action, Event, Trace};
 use super::subscriptions::note_first_login;
 use super::{Control, ControlError};
@@ -65,15 +65,14 @@ impl Control {
     /// SQLite's, or a damaged row.
     pub fn login(&self, token_digest: &[u8; 32], now_ns: i64) -> Result<Option<Login>, ControlError> {
         self.read(|transaction| {
-            let mut statement = transaction.prepare_cached(
-                "SELECT account.identifier, subscription, role, ends_at_ns, password_hash, default_digest,
-                        default_expires_at_ns, created_at_ns, last_login_at_ns, used_at_ns
-                 FROM login JOIN account USING (identifier) WHERE token_digest = ?1 AND used_at_ns > ?2",
-            )?;
+            let mut statement = transaction.prepare_cached(&format!(
+                "SELECT {COLUMNS}, used_at_ns FROM login JOIN account USING (identifier)
+                 WHERE token_digest = ?1 AND used_at_ns > ?2"
+            ))?;
             let mut rows = statement.query(params![token_digest, oldest_ns(now_ns)])?;
             let Some(row) = rows.next()? else { return Ok(None) };
             let account = account_of(row)?;
-            let used_at_ns: i64 = row.get(9)?;
+            let used_at_ns: i64 = row.get("used_at_ns")?;
             let is_stale = used_at_ns <= now_ns.saturating_sub(TOUCH_S * 1_000_000_000);
             Ok(Some(Login { account, is_stale }).filter(|login| !login.account.is_over(now_ns)))
         })

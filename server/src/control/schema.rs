@@ -6,28 +6,31 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
-    ControlError, alarms, amendments, approvals, copy, networks, notices, places, pruning, reevaluations, upkeep,
-    windows,
+    ControlError, accounts, alarms, amendments, approvals, copy, networks, notices, places, pruning, reevaluations,
+    upkeep, windows,
 };
 
 /// Marks the file as a control store ("DBct").
 const APPLICATION_ID: i64 = 0x4442_6374;
 
 /// The lists of each version, one per area.
-const VERSIONS: [&[&str]; 1] = [&[
-    BASE,
-    alarms::TABLES,
-    approvals::TABLES,
-    amendments::TABLES,
-    copy::TABLES,
-    networks::TABLES,
-    notices::TABLES,
-    places::TABLES,
-    pruning::TABLES,
-    reevaluations::TABLES,
-    upkeep::TABLES,
-    windows::TABLES,
-]];
+const VERSIONS: [&[&str]; 2] = [
+    &[
+        BASE,
+        alarms::TABLES,
+        approvals::TABLES,
+        amendments::TABLES,
+        copy::TABLES,
+        networks::TABLES,
+        notices::TABLES,
+        places::TABLES,
+        pruning::TABLES,
+        reevaluations::TABLES,
+        upkeep::TABLES,
+        windows::TABLES,
+    ],
+    &[accounts::SINCE],
+];
 
 /// Customers, subscriptions, accounts, agents, sets and the audit trail.
 const BASE: &str = "

@@ -16,8 +16,8 @@ use super::caller::{self, with_control};
 use super::usage::day_use;
 use super::{convert, form, records, status};
 use crate::auth::logins::{Logins, is_identifier, normal_identifier};
-use crate::auth::revoked;
 use crate::auth::token::{self, TokenKind};
+use crate::auth::{replaced, revoked};
 use crate::catalog::snapshots::SourceStatistics;
 use crate::clock::Random;
 use crate::contract::order_form::is_name;
@@ -286,11 +286,14 @@ impl AdminService {
         check_name("check_reference", &request.check_reference)?;
         let identifier = normal_identifier(&request.identifier);
         let (default, password) = self.logins.make_default(trace.at_ns).await?;
+        let objects = self.subscriptions.objects().clone();
         with_control(&self.control, move |control| {
             let checked = format!("{identifier} ({}: {})", request.check_method, request.check_reference);
             let subscription = control.account(&identifier)?.and_then(|account| account.subscription());
             let event = Event { action: Action::ResetPassword, subscription, object: &checked, result: "done" };
-            control.set_password(&identifier, &password, &trace, &event)
+            let since_ns = control.set_password(&identifier, &password, &trace, &event)?;
+            subscription.inspect(|subscription| replaced::keep(&objects, subscription, &identifier, since_ns));
+            Ok(())
         })
         .await?;
         Ok(default.to_string())

@@ -156,7 +156,9 @@ mod tests {
                 }
             }
         }
-        for topic in ["suspension", "resumed", "maintenance", "relocation", "password_reset", "end", "?"] {
+        for topic in
+            ["suspension", "resumed", "maintenance", "relocation", "password_reset", "password_withdrawn", "end", "?"]
+        {
             let notice = Notice::told("BC-1", (topic, "2026-11-22T12:00:00Z → … : disque"), since);
             for texts in [Texts::FRENCH.plain(), Texts::ENGLISH] {
                 let (subject, body) = letter(&notice, true, texts);
