@@ -1,4 +1,4 @@
-//! What a subscription uses of its contract, read from its open catalog: today, and the days before.
+//! What a subscription uses of its contract, read from its catalog: today, and the days before.
 //!
 //! It reads no clock and decides nothing: `contract::{ledger, day}` do.
 //!
@@ -11,12 +11,11 @@ use jiff::{Span, Timestamp};
 use crate::catalog::days::DayLine;
 use crate::catalog::error::CatalogError;
 use crate::catalog::file::Catalog;
+use crate::contract::calendar::day_of;
 use crate::contract::day::{Day, MONTH_DAYS, Outlook, outlook};
 use crate::contract::ledger::{Ledger, Tally, node_allowance_bytes};
 use crate::contract::terms::Terms;
 use crate::session::budget::{Budget, civil_day};
-use crate::session::error::SessionError;
-use crate::session::subscription::Subscription;
 
 /// What a subscription uses.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,21 +38,8 @@ pub struct Usage {
     pub stored_bytes: u64,
 }
 
-/// Reads what an open subscription uses at `now`; `running` is a source that is at work and will commit today.
-///
-/// # Errors
-/// [`SessionError::Catalog`].
-pub fn usage(
-    open: &Subscription,
-    terms: &Terms,
-    now: Timestamp,
-    running: Option<&SourceId>,
-) -> Result<Usage, SessionError> {
-    let account = open.account();
-    open.read(|catalog| catalog.at_once(|catalog| Ok(usage_of(catalog, Some(account), (terms, now), running)?)))
-}
-
-/// Reads what a subscription uses from its catalog; its account, if it is open, also knows what is staged.
+/// Reads what a subscription uses at `now` from its catalog; its account, if it is open, also knows what is staged. `running` is a source
+/// that is at work and will commit today.
 ///
 /// # Errors
 /// [`CatalogError`].
@@ -68,9 +54,22 @@ pub fn usage_of(
     if civil_day(now_ns) > account.ledger.day {
         account.roll(catalog, now_ns)?;
     }
-    let Budget { ledger, uncommitted, .. } = account;
-    let since = ledger.day.checked_sub(Span::new().days(MONTH_DAYS)).unwrap_or(Date::MIN);
+    let since = account.ledger.day.checked_sub(Span::new().days(MONTH_DAYS)).unwrap_or(Date::MIN);
     let (days, stored_bytes) = (catalog.days(Some(since), None)?, catalog.stored_bytes()?);
+    Ok(Usage { stored_bytes, ..judged(account.ledger, account.uncommitted, (terms, running), days) })
+}
+
+/// What a subscription uses of which nothing was ever stored.
+pub fn nothing(terms: &Terms, now: Timestamp) -> Usage {
+    judged(Ledger::of(day_of(now)), Tally::default(), (terms, None), Vec::new())
+}
+
+fn judged(
+    ledger: Ledger,
+    uncommitted: Tally,
+    (terms, running): (&Terms, Option<&SourceId>),
+    days: Vec<DayLine>,
+) -> Usage {
     let shares = ledger.shares(terms, running);
     let today = Day {
         day: ledger.day,
@@ -78,7 +77,7 @@ pub fn usage_of(
         allowed_bytes: terms.rate().allowed_bytes(&shares),
     };
     let past: Vec<Day> = days.iter().map(day).collect();
-    Ok(Usage {
+    Usage {
         baseline_bytes: terms.rate().baseline_bytes(&shares),
         days_carried: shares.iter().map(|share| share.days).max().unwrap_or(1),
         outlook: outlook(&past, today),
@@ -86,8 +85,8 @@ pub fn usage_of(
         uncommitted,
         today,
         days,
-        stored_bytes,
-    })
+        stored_bytes: 0,
+    }
 }
 
 /// A line of the ledger as a day to judge.

@@ -75,6 +75,8 @@ control-copied = Records copied: { $file }
 control-restored = Records put back from the copy of { $at }.
     
     What was recorded after that (order forms, accounts, lifted holds, trail) is not in it.
+    A customer's person who changed a password since needs a temporary one ("dobaas-admin account reset-password"); an operator's is again that of this date.
+    Everybody logs in again, and one-use tokens have to be made anew.
     Pruning waits until an operator has seen this and allows it.
 control-none = There is no copy of the records in this store.
 control-exists = { $path } exists: nothing was changed. Stop the server, move this file away (with its -wal and -shm files), then try again.

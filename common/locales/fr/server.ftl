@@ -75,6 +75,8 @@ control-copied = Registres copiés : { $file }
 control-restored = Registres remis en place à partir de la copie du { $at }.
     
     Ce qui a été enregistré après cette date (bons de commande, comptes, retenues levées, traces) n'y est pas.
+    Un client qui a changé de mot de passe depuis aura besoin d'un provisoire (« dobaas-admin account reset-password ») ; celui d'un opérateur redevient celui de cette date.
+    Chacun se reconnecte, et les jetons à usage unique sont à refaire.
     La purge attend qu'un opérateur l'ait vu et l'autorise.
 control-none = Il n'y a aucune copie des registres dans ce stockage.
 control-exists = { $path } existe : rien n'a été changé. Arrêtez le serveur, déplacez ce fichier (avec ses fichiers -wal et -shm), puis recommencez.

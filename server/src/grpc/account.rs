@@ -307,7 +307,7 @@ impl AccountService {
     async fn today(&self, id: SubscriptionId) -> Result<v1::DayUse, Failure> {
         let subscriptions = self.subscriptions.clone();
         caller::blocking(move || {
-            let read = || day_use(&subscriptions, &*subscriptions.get(&id)?, &subscriptions.terms(&id)?, None);
+            let read = || day_use(&subscriptions, &id, &subscriptions.terms(&id)?, None);
             read().map_err(|error| session_failure(&error))
         })
         .await

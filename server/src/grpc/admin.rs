@@ -346,9 +346,9 @@ fn with_use(subscriptions: &Subscriptions, known: &Subscription) -> v1::Subscrip
     let mut shown = form::subscription(known, subscriptions.settings().clock.now());
     let id = &known.subscription;
     let read = || {
-        let open = subscriptions.get(id)?;
-        let today = day_use(subscriptions, &open, &subscriptions.terms(id)?, None)?;
-        Ok::<_, SessionError>((today, open.read(|catalog| Ok(catalog.source_statistics()?))?))
+        let sources = subscriptions.peek(id, |catalog, _| Ok(catalog.source_statistics()?))?;
+        let today = day_use(subscriptions, id, &subscriptions.terms(id)?, None)?;
+        Ok::<_, SessionError>((today, sources.unwrap_or_default()))
     };
     match read() {
         Ok((today, sources)) => {

@@ -57,7 +57,7 @@ impl Backup for BackupService {
             let now_ns = subscriptions.settings().clock.now_ns();
             let source = request.source;
             let opened = open.open_session(who, request, &terms, now_ns)?;
-            let today = day_use(&subscriptions, &open, &terms, Some(&source))?;
+            let today = day_use(&subscriptions, &subscription, &terms, Some(&source))?;
             Ok(open_reply(&subscriptions, &terms, opened, today))
         });
         reply.await.map(Response::new)
@@ -172,7 +172,7 @@ fn commit_reply(
         }
         CommitAnswer::Committed { receipt, server_part } => {
             let terms = subscriptions.terms(subscription)?;
-            let today = day_use(subscriptions, &*subscriptions.get(subscription)?, &terms, None)?;
+            let today = day_use(subscriptions, subscription, &terms, None)?;
             v1::commit_reply::Result::Committed(v1::Committed {
                 receipt: receipt.into(),
                 server_part: server_part.into(),

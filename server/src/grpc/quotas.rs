@@ -24,7 +24,7 @@ use crate::control::reevaluations::{Outcome, Reevaluation};
 use crate::control::subscriptions::Subscription;
 use crate::session::error::SessionError;
 use crate::subscriptions::Subscriptions;
-use crate::usage::{Usage, day, usage_of};
+use crate::usage::{Usage, day, nothing, usage_of};
 
 /// Longest reference of a writing, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 200;
@@ -139,12 +139,8 @@ fn quota(subscriptions: &Subscriptions, known: &Subscription, now: Timestamp) ->
             )
         }
         Ok(None) => {
-            let state = v1::DayState::NotStarted.into();
-            let (contracted_bytes, per_mille) = (terms.contracted_bytes, terms.per_mille);
-            let today = v1::DayUse { state, contracted_bytes, per_mille, ..v1::DayUse::default() };
-            let quota =
-                v1::Quota { subscription: reference, readable: true, today: Some(today), ..v1::Quota::default() };
-            (quota, Vec::new())
+            let today = Some(usage::wire(&nothing(&terms, now), &terms));
+            (v1::Quota { subscription: reference, readable: true, today, ..v1::Quota::default() }, Vec::new())
         }
         Err(error) => {
             let error = &error as &dyn std::error::Error;

@@ -1,28 +1,30 @@
 //! What a subscription uses, as the wire carries it.
 
-use common::id::SourceId;
+use common::id::{SourceId, SubscriptionId};
 use proto::v1;
 
 use crate::contract::quota::Level;
 use crate::contract::terms::Terms;
 use crate::grpc::form;
 use crate::session::error::SessionError;
-use crate::session::subscription::Subscription;
 use crate::subscriptions::Subscriptions;
-use crate::usage::{Usage, usage};
+use crate::usage::{Usage, nothing, usage_of};
 
-/// Today's account of a subscription; `running` is a source that is at work.
+/// Today's account of a subscription, which is not opened for it; `running` is a source that is at work.
 ///
 /// # Errors
 /// If its catalog cannot be read.
 pub fn day_use(
     subscriptions: &Subscriptions,
-    open: &Subscription,
+    id: &SubscriptionId,
     terms: &Terms,
     running: Option<&SourceId>,
 ) -> Result<v1::DayUse, SessionError> {
-    let found = usage(open, terms, subscriptions.settings().clock.now(), running)?;
-    Ok(wire(&found, terms))
+    let now = subscriptions.settings().clock.now();
+    let used = subscriptions.peek(id, |catalog, account| {
+        catalog.at_once(|catalog| Ok::<_, SessionError>(usage_of(catalog, account, (terms, now), running)?))
+    })?;
+    Ok(wire(&used.unwrap_or_else(|| nothing(terms, now)), terms))
 }
 
 /// What is used today.

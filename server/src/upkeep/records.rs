@@ -56,10 +56,9 @@ pub fn commission(control: &Control, subscriptions: &Subscriptions) -> Result<u6
         if known.commissioned_at_ns.is_some() || !stored.contains(&known.subscription) {
             continue;
         }
-        let first =
-            subscriptions.get(&known.subscription).and_then(|open| open.read(|catalog| Ok(catalog.baseline_times()?)));
-        match first {
+        match subscriptions.peek(&known.subscription, |catalog, _| Ok(catalog.baseline_times()?)) {
             Ok(first) => {
+                let first = first.unwrap_or_default();
                 if let Some(at_ns) = commissioned_at_ns(&known, &first) {
                     control.note_commissioned(&known.subscription, at_ns)?;
                     noted += 1;

@@ -10,7 +10,7 @@ use server::session::error::SessionError;
 use server::session::subscription::Subscription;
 use server::subscriptions::Subscriptions;
 use server::upkeep::recount::recount;
-use server::usage::{day, usage};
+use server::usage::{day, usage_of};
 use tempfile::TempDir;
 
 use crate::engine::{
@@ -44,7 +44,10 @@ impl Day0 {
 
     pub fn usage(&self, now_ns: i64, running: Option<&SourceId>) -> server::usage::Usage {
         let now = jiff::Timestamp::from_nanosecond(now_ns.into()).unwrap();
-        usage(&self.open(), &self.server.terms(&SUBSCRIPTION).unwrap(), now, running).unwrap()
+        let terms = self.server.terms(&SUBSCRIPTION).unwrap();
+        let peeked =
+            self.server.peek(&SUBSCRIPTION, |catalog, account| Ok(usage_of(catalog, account, (&terms, now), running)?));
+        peeked.unwrap().expect("a subscription in use")
     }
 
     pub fn recount(&self) {

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use proto::v1;
 use proto::v1::account_client::AccountClient;
-use proto::v1::admin_client::AdminClient;
 use proto::v1::closures_client::ClosuresClient;
 use server::auth::access::{self, Access};
 use tonic::Code;
@@ -50,9 +49,6 @@ async fn malformed_messages_of_every_call_leave_the_server_alive() {
     let stored = customers[0].agent.back_up(&station.channel().await, 1, b"honest").await.unwrap();
     known.extend([stored.root, stored.data].map(|id| id.as_bytes().to_vec()));
     known.push(stored.session.as_bytes().to_vec());
-    // Opens every catalog, 1.5 MB each until it is idle: no message can add to that.
-    let mut admin = AdminClient::new(station.channel().await);
-    admin.list_subscriptions(with_token(&last_operator, v1::ListSubscriptionsRequest::default())).await.unwrap();
     let before = station.memory_kib();
     let mut answers: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     let mut awake_at = Instant::now();
