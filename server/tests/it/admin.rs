@@ -97,3 +97,18 @@ async fn the_trail_tells_who_did_what_and_holds_no_secret() {
         assert!(!text.contains(secret), "{secret}");
     }
 }
+
+#[tokio::test]
+async fn looking_at_subscriptions_opens_none() {
+    let server = TestServer::start().await;
+    let operator = server.operator().await;
+    server.subscribe(&operator, "BC-1").await;
+    let anna = server.member(&operator, "anna", "BC-1", v1::Role::Admin).await;
+    let list = operator.0.request(v1::ListSubscriptionsRequest::default());
+    let shown = outcome(operator.admin().list_subscriptions(list).await).unwrap().subscriptions.remove(0);
+    let today = shown.today.expect("nothing stored is nothing used");
+    assert_eq!((today.state(), today.hard_volume_bytes), (v1::DayState::NotStarted, 550_000_000_000));
+    assert_eq!(anna.whoami().await.unwrap().today, Some(today));
+    let catalogs = std::fs::read_dir(server.folder.path().join("server/catalogs")).unwrap();
+    assert_eq!(catalogs.count(), 0, "an open subscription has a catalog");
+}
