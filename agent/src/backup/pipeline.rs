@@ -42,6 +42,7 @@ use crate::source::metadata::Owners;
 use crate::source::paths::PathTree;
 use crate::source::{FileSet, SkipReason, SkippedItem};
 use crate::state::memory::Memory;
+use crate::state::mounted::Points;
 use crate::state::pages::PageFolder;
 use crate::state::recorder::Recorder;
 
@@ -58,6 +59,8 @@ pub struct Pipeline<'a> {
     pub open: &'a OpenSession,
     /// What is read.
     pub set: &'a FileSet,
+    /// Where a file system is missing.
+    pub absent: &'a Points,
     /// The disk images in it.
     pub disks: &'a Disks,
     /// Where its paths lead.
@@ -144,8 +147,8 @@ impl Pipeline<'_> {
         let (assembled, compared) = std::thread::scope(|scope| {
             scope.spawn(|| {
                 let batches = batches;
-                let wanted =
-                    Wanted { set: self.set, selected: self.selected, journal: self.journal, disks: self.disks };
+                let (set, selected, journal) = (self.set, self.selected, self.journal);
+                let wanted = Wanted { set, selected, journal, disks: self.disks, absent: self.absent };
                 walk(&wanted, &batches, self.progress).unwrap_or_else(|error| shared.fail(error));
             });
             let comparison = scope.spawn(|| {

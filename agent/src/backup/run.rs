@@ -43,6 +43,7 @@ use crate::source::{FileSet, SkippedItem};
 use crate::state::identity::Identity;
 use crate::state::journal::{self, OpenedSession, RunLock};
 use crate::state::memory::{self, Memory, Remembered};
+use crate::state::mounted::Mounted;
 use crate::state::receipts::Receipts;
 
 /// Random values of one run, drawn by the caller.
@@ -184,6 +185,7 @@ struct Made<'m> {
     today: Box<DayUse>,
     refusal: Option<Failure>,
     rolled_back: bool,
+    mounted: Mounted,
 }
 
 impl Run<'_> {
@@ -211,7 +213,9 @@ impl Run<'_> {
             let remembered = known.filter(|_| is_own).map(|memory| memory.remembered().snapshot);
             let repairs = !missing.is_empty() || laying == Laying::Nothing;
             let selected = self.select(remembered, if repairs { Some(Doubt::Repair) } else { doubt })?;
-            let laid = match self.lay((&session, &selected), known, (missing.clone(), laying)) {
+            let (folder, version) = (&self.request.folder, self.request.set_version);
+            let mounted = Mounted::look(folder, version, &selected, self.request.set.one_file_system);
+            let laid = match self.lay((&session, &selected, &mounted), known, (missing.clone(), laying)) {
                 // A node that is damaged shows when it is read: the tree is fetched, once, and the pass begins again.
                 Err(BackupError::Memory(error)) if memory.is_some() && !is_fetched => {
                     tracing::warn!(%error, "the memory of the last tree is not used");
@@ -247,7 +251,7 @@ impl Run<'_> {
                 }
                 CommitAnswer::Committed { receipt, server_part, today } => {
                     let refusal = refusal.filter(|_| laid.deferred.files > 0);
-                    let made = Made { laid, head, parts, receipt, server_part, today, refusal, rolled_back };
+                    let made = Made { laid, head, parts, receipt, server_part, today, refusal, rolled_back, mounted };
                     return self.accept(&session, &mut receipts, made);
                 }
             }
@@ -257,7 +261,7 @@ impl Run<'_> {
 
     /// Checks and keeps the receipt, then the memory of the new tree; in this order.
     fn accept(&self, session: &Session, receipts: &mut Receipts, made: Made<'_>) -> Result<Outcome, BackupError> {
-        let Made { laid, head, parts, receipt, server_part, today, refusal, rolled_back } = made;
+        let Made { laid, head, parts, receipt, server_part, today, refusal, rolled_back, mounted } = made;
         let previous = Some(&session.opened.newest_receipt[..]).filter(|signed| !signed.is_empty());
         let expected = Expected {
             subscription: self.request.identity.subscription,
@@ -272,6 +276,9 @@ impl Run<'_> {
         let remembered = Remembered { snapshot: head.session, root: head.root, sequence: head.sequence };
         if let Err(error) = laid.recorder.finish(remembered, &self.keys.memory) {
             tracing::warn!(%error, "the tree is not remembered: the next run fetches it");
+        }
+        if let Err(error) = mounted.keep(&self.request.folder, self.request.set_version, &laid.skipped) {
+            tracing::warn!(%error, "what was mounted is not remembered");
         }
         self.keep_pages(&laid.pages, laid.counts.files_deleted > 0);
         let success = Success { snapshot: head.session, now_s: self.now_s(), suspects: &laid.suspects };
@@ -398,7 +405,7 @@ impl Run<'_> {
 
     fn lay<'m>(
         &self,
-        (session, selected): (&Session, &PathTree),
+        (session, selected, mounted): (&Session, &PathTree, &Mounted),
         memory: Option<&'m Memory>,
         (missing, laying): (HashSet<ChunkId>, Laying),
     ) -> Result<Laid<'m>, BackupError>
@@ -419,6 +426,7 @@ impl Run<'_> {
             remote: self.remote,
             open: &session.open,
             set: &self.request.set,
+            absent: mounted.absent(),
             disks: self.disks,
             selected,
             journal: self.request.journal,

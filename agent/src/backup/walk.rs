@@ -10,6 +10,7 @@ use crate::source::files::{Found, Walk};
 use crate::source::journal::Journal;
 use crate::source::metadata::FileKind;
 use crate::source::paths::PathTree;
+use crate::state::mounted::Points;
 
 /// Entries around which a batch ends.
 const BATCH_ITEMS: usize = 512;
@@ -26,6 +27,8 @@ pub struct Wanted<'a> {
     pub journal: Option<&'a Journal>,
     /// The disk images in it.
     pub disks: &'a Disks,
+    /// Where a file system is missing.
+    pub absent: &'a Points,
 }
 
 /// Walks until the end, or until nobody listens.
@@ -33,7 +36,7 @@ pub struct Wanted<'a> {
 /// # Errors
 /// [`BackupError::Walk`] if a selected folder cannot be read; [`BackupError::Cancelled`].
 pub fn walk(wanted: &Wanted<'_>, batches: &Sender<Vec<Found>>, progress: &Progress) -> Result<(), BackupError> {
-    let mut walk = Walk::new(wanted.set, wanted.selected, wanted.journal)?;
+    let mut walk = Walk::new(wanted.set, wanted.selected, wanted.journal)?.misses(wanted.absent);
     let (mut batch, mut items) = (Vec::new(), 0);
     while let Some(mut found) = walk.next()? {
         if progress.is_cancelled() {

@@ -257,6 +257,7 @@ mod tests {
             SkipReason::Unsupported,
             SkipReason::InUse,
             SkipReason::Deferred,
+            SkipReason::NotMounted,
         ];
         let lines: Vec<String> = [Texts::FRENCH.plain(), Texts::ENGLISH]
             .into_iter()

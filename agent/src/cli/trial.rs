@@ -27,6 +27,7 @@ use crate::schedule::{Planner, Spread};
 use crate::service::ending::{Ending, note, schedule_of};
 use crate::source::disk::DiskRules;
 use crate::source::disk::tools::Tools;
+use crate::source::files::WalkError;
 use crate::source::journal::Journal;
 use crate::state::identity::Identity;
 use crate::state::journal::LockError;
@@ -207,6 +208,9 @@ fn failure(error: BackupError, source: &str) -> CliError {
         BackupError::Disk(error) => error.into(),
         BackupError::Lock(LockError::Busy) => told(Exit::Busy, "backup-busy"),
         BackupError::Location { found, .. } => Failure::new(ErrorCode::LocationRefused).with("location", found).into(),
+        BackupError::Walk(WalkError::NotMounted { path }) => {
+            told(Exit::Failed, "backup-not-mounted").with("path", path.display().to_string())
+        }
         BackupError::Walk(ref cause) => told(Exit::Failed, "backup-walk").because(cause),
         BackupError::Receipt { .. } => told(Exit::Failed, "backup-receipt").because(&error),
         BackupError::SelfCheck(ref cause) => told(Exit::Failed, "backup-self-check").because(cause),

@@ -7,6 +7,7 @@
 //!
 //! Invariant: a selected path that is missing or cannot be listed ends the walk with an error; it never looks like an empty tree.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr};
 use std::io::Read;
 use std::mem::MaybeUninit;
@@ -42,6 +43,12 @@ pub enum WalkError {
         /// What the system said.
         #[source]
         source: std::io::Error,
+    },
+    /// A file system was mounted on a selected path in the last run; the folder is empty now.
+    #[error("nothing is mounted on {path:?}")]
+    NotMounted {
+        /// The folder.
+        path: PathBuf,
     },
     /// The set selects nothing.
     #[error("the backup set has no folder")]
@@ -126,6 +133,16 @@ pub(super) enum Wanted<'t> {
     All(Arc<Root>),
 }
 
+impl Wanted<'_> {
+    /// True if the set accepts that this cannot be read.
+    fn accepts(&self, path: &[u8], is_directory: bool) -> bool {
+        match self {
+            Self::All(root) => root.excludes.accepts_unreadable(root.relative(path), is_directory),
+            Self::Ancestor(_) => false,
+        }
+    }
+}
+
 pub(super) struct Below<'t> {
     pub(super) name_at: u32,
     pub(super) name_bytes: u32,
@@ -152,6 +169,7 @@ pub struct Walk<'t> {
     set: &'t FileSet,
     pub(super) journal: Option<&'t Journal>,
     pub(super) levels: Vec<Level<'t>>,
+    absent: BTreeSet<Vec<u8>>,
     /// What could not be seen since the last listing.
     skipped: Vec<SkippedItem>,
     path: Vec<u8>,
@@ -179,7 +197,8 @@ impl<'t> Walk<'t> {
     /// # Errors
     /// [`WalkError`] if a rule is wrong or the top cannot be opened.
     pub fn new(set: &'t FileSet, selected: &'t PathTree, journal: Option<&'t Journal>) -> Result<Self, WalkError> {
-        let mut walk = Self { set, journal, levels: Vec::new(), skipped: Vec::new(), path: Vec::new() };
+        let (absent, skipped) = Default::default();
+        let mut walk = Self { set, journal, levels: Vec::new(), absent, skipped, path: Vec::new() };
         let root_error = |source: Errno| WalkError::Root { path: "/".into(), source: source.into() };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = rustix::fs::openat(CWD, c"/", flags, Mode::empty()).map_err(root_error)?;
@@ -188,6 +207,12 @@ impl<'t> Walk<'t> {
         let is_root = matches!(wanted, Wanted::All(_));
         walk.enter(handle, Arc::from(&b""[..]), wanted, is_root)?;
         Ok(walk)
+    }
+
+    /// Where a file system is missing: such a folder is not what it looks like.
+    pub fn misses(mut self, absent: &BTreeSet<Vec<u8>>) -> Self {
+        self.absent.clone_from(absent);
+        self
     }
 
     /// What comes next in key order; `None` at the end.
@@ -279,6 +304,14 @@ impl<'t> Walk<'t> {
                 return Err(WalkError::Root { path: absolute(&level.path), source });
             }
             self.skipped.push(skipped(&level.path, &level.wanted, true, &source));
+        }
+        if self.absent.contains(&*level.path) {
+            if level.is_root && level.sorted.is_empty() {
+                return Err(WalkError::NotMounted { path: absolute(&level.path) });
+            }
+            let accepted = level.wanted.accepts(&level.path, true);
+            let (path, detail) = (level.path.to_vec(), String::new());
+            self.skipped.push(SkippedItem { path, reason: SkipReason::NotMounted, detail, accepted });
         }
         self.levels.push(level);
         Ok(())
@@ -430,10 +463,7 @@ impl Level<'_> {
 }
 
 fn skipped(path: &[u8], wanted: &Wanted<'_>, is_directory: bool, error: &std::io::Error) -> SkippedItem {
-    let accepted = match wanted {
-        Wanted::All(root) => root.excludes.accepts_unreadable(root.relative(path), is_directory),
-        Wanted::Ancestor(_) => false,
-    };
+    let accepted = wanted.accepts(path, is_directory);
     SkippedItem { path: path.to_vec(), reason: SkipReason::of(error), detail: error.to_string(), accepted }
 }
 

@@ -9,6 +9,7 @@ pub mod handles;
 pub mod journal;
 mod kept;
 pub mod metadata;
+pub mod mounts;
 pub mod paths;
 
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ pub enum SkipReason {
     InUse,
     /// The contract leaves no room for its content: a later run brings it.
     Deferred,
+    /// A file system was mounted there in the last run, and is not any more.
+    NotMounted,
 }
 
 impl SkipReason {
@@ -70,6 +73,7 @@ impl SkipReason {
             Self::Unsupported => "unsupported",
             Self::InUse => "in_use",
             Self::Deferred => "deferred",
+            Self::NotMounted => "not_mounted",
         }
     }
 

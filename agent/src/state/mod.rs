@@ -15,6 +15,7 @@ pub mod by_id;
 pub mod identity;
 pub mod journal;
 pub mod memory;
+pub mod mounted;
 pub mod pages;
 pub mod receipts;
 pub mod recorder;

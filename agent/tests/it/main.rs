@@ -42,6 +42,7 @@ mod starved;
 mod support;
 mod two_sessions;
 mod unique_keys;
+mod unmounted;
 mod verify;
 mod whole;
 mod world;

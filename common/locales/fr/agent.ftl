@@ -132,6 +132,7 @@ backup-fuzzy = { PLURAL($count) ->
 backup-rolled-back = ATTENTION : le serveur montre un historique plus ancien que les reçus gardés sur cette machine. Appelez votre prestataire.
 backup-busy = « { $source } » est déjà en cours de sauvegarde. Attendez la fin de l'autre exécution.
 backup-walk = « { $source } » : un dossier du jeu de sauvegarde ne peut pas être lu ; rien n'a été enregistré. Vérifiez le montage et les droits.
+backup-not-mounted = « { $source } » : le système de fichiers qui était monté sur { $path } n'y est plus, et le dossier est vide ; rien n'a été enregistré. Remontez-le ; s'il est retiré pour de bon, enregistrez de nouveau les dossiers de la source (« dobaas sources set »).
 backup-receipt = « { $source } » : le reçu du serveur n'est pas valable ; la sauvegarde n'est pas acquise. Appelez votre prestataire.
 backup-self-check = « { $source } » : cette machine a mal calculé un bloc, relu avant l'envoi ; rien de faux n'a été enregistré. Vérifiez sa mémoire vive.
 backup-still-missing = « { $source } » : le serveur redemande les mêmes données. Appelez votre prestataire.
@@ -141,6 +142,7 @@ skip-reason-io-error = erreur de lecture
 skip-reason-path-too-long = chemin trop long
 skip-reason-in-use = image utilisée par une machine virtuelle en marche ; arrêtez la machine, ou sauvegardez une copie de l'image
 skip-reason-unsupported = type de fichier non pris en charge
+skip-reason-not-mounted = le système de fichiers monté ici la dernière fois n'y est plus ; remontez-le, ou, s'il est retiré pour de bon, enregistrez de nouveau la source (« dobaas sources set »)
 skip-reason-deferred = attend un autre jour, le contrat ne permet pas plus de changements aujourd'hui
 
 ## Points de restauration

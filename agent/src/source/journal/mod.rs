@@ -23,21 +23,18 @@ use parking_lot::Mutex;
 use crate::source::FileSet;
 use crate::source::journal::doubt::Doubt;
 use crate::source::journal::marks::Standing;
-use crate::source::journal::mounts::Mounts;
 use crate::source::journal::watcher::Watcher;
 use crate::source::metadata::Stat;
+use crate::source::mounts::{MOUNTS_PATH, Mounts};
 use crate::source::paths::PathTree;
 
 pub mod doubt;
 pub mod events;
 pub mod marks;
-pub mod mounts;
 mod watcher;
 
 /// Where the kernel says how many directories one user may watch.
 const WATCHES_MAX_PATH: &str = "/proc/sys/fs/inotify/max_user_watches";
-/// Where the kernel says what is mounted.
-const MOUNTS_PATH: &str = "/proc/self/mountinfo";
 
 /// What a pass asks for.
 #[derive(Clone, Copy)]

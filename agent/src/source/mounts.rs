@@ -1,13 +1,47 @@
-//! What is mounted where a backup set leads: whether it is what it was, and where a watch sees every change.
+//! What is mounted where a backup set leads: whether it is what it was, where a watch sees every change, and where data of its own lies.
 //!
 //! It reads the text that the kernel gives of its mounts and touches no file system.
 //!
 //! Invariant: a watch is believed only on file systems of known types whose changes all pass through this kernel, and only where no
 //! second mount shows the same directories: a watch tells one path of a directory.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::source::paths::{PathTree, components};
+
+/// Where the kernel says what is mounted.
+pub const MOUNTS_PATH: &str = "/proc/self/mountinfo";
+
+/// Types that hold no data of their own, or come and go by themselves.
+const TRANSIENT: [&str; 27] = [
+    "autofs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "fuse.gvfsd-fuse",
+    "fuse.lxcfs",
+    "fuse.portal",
+    "fuse.snapfuse",
+    "fusectl",
+    "hugetlbfs",
+    "mqueue",
+    "nsfs",
+    "overlay",
+    "proc",
+    "pstore",
+    "ramfs",
+    "rpc_pipefs",
+    "securityfs",
+    "squashfs",
+    "sysfs",
+    "tmpfs",
+];
 
 /// Types whose changes all pass through this machine's kernel: no network, no cluster, no program behind them.
 const WATCHABLE: [&str; 15] = [
@@ -26,6 +60,7 @@ struct Mount {
     /// Where, as components.
     at: Vec<Vec<u8>>,
     is_watchable: bool,
+    is_transient: bool,
 }
 
 /// The mounts that matter to one set.
@@ -61,6 +96,21 @@ impl Mounts {
     }
 }
 
+/// Where a file system with data of its own is mounted, at a selected path or, unless `at_top`, below one; components joined by `/`. `None` if
+/// `text`, which is `/proc/self/mountinfo`, cannot be understood.
+pub fn data_points(text: &[u8], selected: &PathTree, at_top: bool) -> Option<BTreeSet<Vec<u8>>> {
+    let roots = selected.paths();
+    let is_wanted = |at: &[Vec<u8>]| roots.iter().any(|root| if at_top { at == root } else { at.starts_with(root) });
+    let mut points = BTreeSet::new();
+    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let mount = mount(line)?;
+        if !mount.is_transient && is_wanted(&mount.at) {
+            points.insert(mount.at.join(&b'/'));
+        }
+    }
+    Some(points)
+}
+
 /// The mount that a path lies on: the deepest one, and the last of those at the same place.
 fn holder(mounts: &[Mount], path: &[Vec<u8>]) -> Option<usize> {
     let holders = mounts.iter().enumerate().filter(|(_, mount)| path.starts_with(&mount.at));
@@ -86,7 +136,8 @@ fn mount(line: &[u8]) -> Option<Mount> {
     let device = text(fields.nth(1)?)?;
     let (shown, at) = (owned(&unescaped(fields.next()?)), owned(&unescaped(fields.next()?)));
     let kind = text(fields.by_ref().skip_while(|field| *field != b"-").nth(1)?)?;
-    Some(Mount { number, device, shown, at, is_watchable: WATCHABLE.contains(&kind.as_str()) })
+    let (is_watchable, is_transient) = (WATCHABLE.contains(&kind.as_str()), TRANSIENT.contains(&kind.as_str()));
+    Some(Mount { number, device, shown, at, is_watchable, is_transient })
 }
 
 fn owned(path: &[u8]) -> Vec<Vec<u8>> {
@@ -126,6 +177,20 @@ mod tests {
 
     fn mounts(text: &str, paths: &[&str]) -> Mounts {
         Mounts::of(text.as_bytes(), &PathTree::new(paths.iter().map(|path| components(path.as_bytes())))).unwrap()
+    }
+
+    #[test]
+    fn data_lies_on_what_is_mounted_at_or_below_a_folder_and_is_not_transient() {
+        let points = |paths: &[&str], at_top| {
+            let tree = PathTree::new(paths.iter().map(|path| components(path.as_bytes())));
+            let points = data_points(HOST.as_bytes(), &tree, at_top).unwrap();
+            points.into_iter().map(|point| String::from_utf8(point).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(points(&["/"], false), ["", "srv/share", "srv/with space"]);
+        assert_eq!(points(&["/srv", "/home"], false), ["srv/share", "srv/with space"]);
+        assert_eq!(points(&["/srv", "/srv2"], true), [""; 0]);
+        assert_eq!(points(&["/srv/share"], true), ["srv/share"]);
+        assert_eq!(points(&["/srv/share/x", "/proc"], false), [""; 0]);
     }
 
     #[test]
