@@ -13,7 +13,7 @@ use proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::caller::{self, with_control};
-use super::usage::day_use;
+use super::usage::wire;
 use super::{convert, form, records, status};
 use crate::auth::logins::{Logins, is_identifier, normal_identifier};
 use crate::auth::token::{self, TokenKind};
@@ -30,6 +30,7 @@ use crate::control::networks::admits;
 use crate::control::subscriptions::{Source, Subscription};
 use crate::session::error::SessionError;
 use crate::subscriptions::Subscriptions;
+use crate::usage::{nothing, usage_of};
 
 /// Most networks of one operator.
 const NETWORKS_MAX: usize = 64;
@@ -343,12 +344,19 @@ fn wire_customer(customer: Customer) -> v1::Customer {
 
 /// A subscription with what its catalog knows; without it, and so without `today`, if the catalog cannot be read.
 fn with_use(subscriptions: &Subscriptions, known: &Subscription) -> v1::Subscription {
-    let mut shown = form::subscription(known, subscriptions.settings().clock.now());
+    let now = subscriptions.settings().clock.now();
+    let mut shown = form::subscription(known, now);
     let id = &known.subscription;
     let read = || {
-        let sources = subscriptions.peek(id, |catalog, _| Ok(catalog.source_statistics()?))?;
-        let today = day_use(subscriptions, id, &subscriptions.terms(id)?, None)?;
-        Ok::<_, SessionError>((today, sources.unwrap_or_default()))
+        let terms = subscriptions.terms(id)?;
+        let peeked = subscriptions.peek(id, |catalog, account| {
+            catalog.at_once(|catalog| {
+                let used = usage_of(catalog, account, (&terms, now), None)?;
+                Ok::<_, SessionError>((used, catalog.source_statistics()?))
+            })
+        })?;
+        let (used, sources) = peeked.unwrap_or_else(|| (nothing(&terms, now), Vec::new()));
+        Ok::<_, SessionError>((wire(&used, &terms), sources))
     };
     match read() {
         Ok((today, sources)) => {
