@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(load(folder.path(), 1), points(&["srv/a"]));
         Mounted::default().keep(folder.path(), 1, &[]).unwrap();
         assert_eq!(load(folder.path(), 1), points(&["srv/a"]), "nothing could be seen");
-        std::fs::write(path(folder.path()), "nonsense").unwrap();
+        durable::replace(&path(folder.path()), b"nonsense", 0o600).unwrap();
         assert_eq!(load(folder.path(), 1), Points::new());
     }
 }
