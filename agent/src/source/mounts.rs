@@ -70,8 +70,7 @@ pub struct Mounts(Vec<Mount>);
 impl Mounts {
     /// Those at, above and below the selected paths; `text` is `/proc/self/mountinfo`. `None` if it cannot be understood.
     pub fn of(text: &[u8], selected: &PathTree) -> Option<Self> {
-        let all: Vec<Mount> =
-            text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(mount).collect::<Option<_>>()?;
+        let all = all(text)?;
         let roots = selected.paths();
         let mut wanted: HashSet<usize> = HashSet::new();
         for root in &roots {
@@ -96,19 +95,31 @@ impl Mounts {
     }
 }
 
-/// Where a file system with data of its own is mounted, at a selected path or, unless `at_top`, below one; components joined by `/`. `None` if
-/// `text`, which is `/proc/self/mountinfo`, cannot be understood.
+/// Where a file system with data of its own is mounted, at a selected path or, unless `at_top`, below one; components joined by `/`. What only shows
+/// the same directory again is none: a service manager does that to protect some. `None` if `text`, which is `/proc/self/mountinfo`, cannot be
+/// understood.
 pub fn data_points(text: &[u8], selected: &PathTree, at_top: bool) -> Option<BTreeSet<Vec<u8>>> {
     let roots = selected.paths();
     let is_wanted = |at: &[Vec<u8>]| roots.iter().any(|root| if at_top { at == root } else { at.starts_with(root) });
-    let mut points = BTreeSet::new();
-    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let mount = mount(line)?;
-        if !mount.is_transient && is_wanted(&mount.at) {
-            points.insert(mount.at.join(&b'/'));
-        }
-    }
-    Some(points)
+    let all = all(text)?;
+    let is_other =
+        |at: usize, mount: &Mount| holder(&all[..at], &mount.at).is_none_or(|below| !covers_itself(mount, &all[below]));
+    let points = all
+        .iter()
+        .enumerate()
+        .filter(|(at, mount)| !mount.is_transient && is_wanted(&mount.at) && is_other(*at, mount));
+    Some(points.map(|(_, mount)| mount.at.join(&b'/')).collect())
+}
+
+/// The mounts, in the order in which they were made.
+fn all(text: &[u8]) -> Option<Vec<Mount>> {
+    text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(mount).collect()
+}
+
+/// True if what the upper one shows is where it stands in the lower one.
+fn covers_itself(upper: &Mount, lower: &Mount) -> bool {
+    let below = upper.shown.strip_prefix(lower.shown.as_slice());
+    upper.device == lower.device && below.is_some_and(|below| upper.at.strip_prefix(lower.at.as_slice()) == Some(below))
 }
 
 /// The mount that a path lies on: the deepest one, and the last of those at the same place.
@@ -119,13 +130,8 @@ fn holder(mounts: &[Mount], path: &[Vec<u8>]) -> Option<usize> {
 
 /// True if a directory may be reached through both.
 fn show_the_same(one: &Mount, other: &Mount) -> bool {
-    let hides = |upper: &Mount, lower: &Mount| {
-        // What the upper one shows is where it stands in the lower one: it only covers itself.
-        let below = upper.shown.strip_prefix(lower.shown.as_slice());
-        below.is_some_and(|below| upper.at.strip_prefix(lower.at.as_slice()) == Some(below))
-    };
     let overlap = one.shown.starts_with(&other.shown) || other.shown.starts_with(&one.shown);
-    one.device == other.device && overlap && !hides(one, other) && !hides(other, one)
+    one.device == other.device && overlap && !covers_itself(one, other) && !covers_itself(other, one)
 }
 
 /// `36 35 98:0 /shown /at rw,noatime master:1 - ext4 /dev/sda1 rw`
@@ -191,6 +197,13 @@ mod tests {
         assert_eq!(points(&["/srv", "/srv2"], true), [""; 0]);
         assert_eq!(points(&["/srv/share"], true), ["srv/share"]);
         assert_eq!(points(&["/srv/share/x", "/proc"], false), [""; 0]);
+        let tree = PathTree::new([components(b"/")]);
+        let protected = format!(
+            "{HOST}40 22 253:0 /home /home ro - ext4 /dev/vda rw\n41 40 253:0 /home/a /home/a rw - ext4 /dev/vda rw\n"
+        );
+        assert_eq!(data_points(protected.as_bytes(), &tree, false), data_points(HOST.as_bytes(), &tree, false));
+        let moved = format!("{HOST}40 22 253:0 /elsewhere /home ro - ext4 /dev/vda rw\n");
+        assert!(data_points(moved.as_bytes(), &tree, false).unwrap().contains(&b"home"[..]));
     }
 
     #[test]
