@@ -439,7 +439,8 @@ async fn upkeep(subscriptions: Arc<Subscriptions>, guards: Guards, mut stop: wat
         }
         let (subscriptions, guards) = (subscriptions.clone(), guards.clone());
         let look = move || {
-            expire(&subscriptions);
+            subscriptions.end_left_alone(subscriptions.settings().clock.now_ns());
+            subscriptions.close_idle();
             tick(&guards, subscriptions.settings().clock.now());
         };
         // Nothing is lost if it panics: the next round looks again.
@@ -455,27 +456,6 @@ fn tick(guards: &Guards, now: jiff::Timestamp) {
             tracing::error!(error = &error as &dyn std::error::Error, "the clock of pruning could not be stored");
         }
     }
-}
-
-fn expire(subscriptions: &Subscriptions) {
-    let now_ns = subscriptions.settings().clock.now_ns();
-    let stored = subscriptions.stored().unwrap_or_else(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "the stored subscriptions could not be listed");
-        Vec::new()
-    });
-    for id in stored {
-        // Most have none: opening all of them would list every pack of the store.
-        let any = subscriptions.peek(&id, |catalog, _| Ok(!catalog.open_sessions()?.is_empty()));
-        let ended = any.and_then(|any| match any {
-            Some(true) => subscriptions.get(&id)?.expire_sessions(now_ns).map(|_| ()),
-            _ => Ok(()),
-        });
-        if let Err(error) = ended {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, subscription = %id, "sessions left alone could not be ended");
-        }
-    }
-    subscriptions.close_idle();
 }
 
 /// Replaces the leaf certificate when two thirds of its life are over.

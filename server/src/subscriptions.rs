@@ -178,6 +178,26 @@ impl Subscriptions {
         Ok(all)
     }
 
+    /// Ends the sessions of all subscriptions that were left alone.
+    pub fn end_left_alone(&self, now_ns: i64) {
+        let stored = self.stored().unwrap_or_else(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "the stored subscriptions could not be listed");
+            Vec::new()
+        });
+        for id in stored {
+            // Most have none: opening all of them would list every pack of the store.
+            let any = self.peek(&id, |catalog, _| Ok(!catalog.open_sessions()?.is_empty()));
+            let ended = any.and_then(|any| match any {
+                Some(true) => self.get(&id)?.expire_sessions(now_ns).map(|_| ()),
+                _ => Ok(()),
+            });
+            if let Err(error) = ended {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, subscription = %id, "sessions left alone could not be ended");
+            }
+        }
+    }
+
     /// The open subscriptions that nobody uses and that have no session are closed.
     pub fn close_idle(&self) {
         let slots: Vec<Slot> = self.slots.lock().values().cloned().collect();

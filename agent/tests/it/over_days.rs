@@ -111,9 +111,10 @@ fn a_change_of_four_days_waits_goes_on_by_itself_and_ends_complete() {
         }
         assert_eq!(exit, 3, "{out}{err}");
         assert!(out.starts_with("Incomplet : bureautique"), "{out}");
-        for part in ["100 fichiers dans cette sauvegarde", "fichiers attendent (", "Le service continue de lui-même"] {
+        for part in ["100 fichiers dans cette sauvegarde", "Le service continue de lui-même"] {
             assert!(out.contains(part), "no {part:?} in {out}");
         }
+        assert!(out.contains("fichiers attendent (") || out.contains("1 fichier attend ("), "{out}");
         assert!(err.contains(".odt"), "what waits is listed: {err}");
         let status = office.status();
         let source = &status["sources"][0];

@@ -264,6 +264,17 @@ fn a_session_left_alone_for_a_day_expires() {
 }
 
 #[test]
+fn a_session_left_alone_expires_also_if_nobody_opens_its_subscription() {
+    let root = tempfile::tempdir().unwrap();
+    let agent = Agent::new(1, 1);
+    agent.open(&server(root.path())).unwrap();
+    server(root.path()).end_left_alone(NOON_NS + DAY_NS);
+    agent.open(&server(root.path())).unwrap();
+    server(root.path()).end_left_alone(NOON_NS + DAY_NS + 1_000_000_000);
+    assert!(matches!(agent.open(&server(root.path())), Err(SessionError::Unknown)));
+}
+
+#[test]
 fn a_session_that_fills_more_than_one_pack_publishes_on_the_way() {
     let root = tempfile::tempdir().unwrap();
     let server = server(root.path());
