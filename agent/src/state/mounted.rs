@@ -5,6 +5,8 @@
 //! Invariant: losing it costs this guard for one run, nothing else. A further version of the set forgets what was mounted before it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use common::limits::RECORD_BYTES_MAX;
@@ -40,13 +42,20 @@ impl Mounted {
     /// Looks, and compares with what `folder` remembers of the same version of the set; of the top of each selected path only, if the set
     /// stays on one file system.
     pub fn look(folder: &Path, set_version: u64, selected: &PathTree, one_file_system: bool) -> Self {
-        let text = std::fs::read(MOUNTS_PATH).ok();
-        // Where nothing can be seen nothing is missed, and nothing is forgotten.
-        let Some(present) = text.and_then(|text| data_points(&text, selected, one_file_system)) else {
-            return Self::default();
+        let present = || {
+            let text = std::fs::read(MOUNTS_PATH).ok()?;
+            data_points(&text, selected, one_file_system)
         };
-        let absent = load(folder, set_version).difference(&present).cloned().collect();
-        Self { present, absent, is_known: true }
+        let known = load(folder, set_version);
+        let missed = |present: &Points| known.difference(present).cloned().collect::<Points>();
+        // Where nothing can be seen nothing is missed, and nothing is forgotten.
+        let Some(now) = present() else { return Self::default() };
+        // What is mounted on demand is, once somebody looks into it.
+        for point in missed(&now) {
+            let _ = std::fs::read_dir(Path::new("/").join(OsStr::from_bytes(&point))).map(|mut items| items.next());
+        }
+        let Some(present) = present() else { return Self::default() };
+        Self { absent: missed(&present), present, is_known: true }
     }
 
     /// Where a file system is missing.
