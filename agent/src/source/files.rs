@@ -5,7 +5,8 @@
 //! links cannot lead out of the tree. It opens no file except cache tags, and does not compare anything. Directories that a change
 //! journal knows to be settled are named, not listed (`kept`).
 //!
-//! Invariant: a selected path that is missing or cannot be listed ends the walk with an error; it never looks like an empty tree.
+//! Invariant: a selected path that is missing, cannot be listed or lost its file system ends the walk with an error; it never looks like an
+//! empty tree.
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr};

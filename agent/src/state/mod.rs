@@ -3,7 +3,7 @@
 //! ```text
 //! STATE/identity.toml        who this machine is; mode 0600
 //! STATE/sources/<source id>/ memory of the last tree, page hashes of its large files, receipts, the session in
-//!                            progress, how its runs went
+//!                            progress, how its runs went, what was mounted
 //! ```
 //! Every file but page hashes is written through `durable`. Losing the folders of the sources costs one slower run; losing the identity, a new setup.
 

@@ -3,6 +3,8 @@
 #![allow(clippy::print_stderr, reason = "a proof that is skipped says why, and prints its seed")]
 
 mod backup;
+#[path = "../support/bind_mount.rs"]
+mod bind_mount;
 mod bombs;
 mod browse;
 mod churn;

@@ -1,30 +1,11 @@
 //! A file system that is not mounted any more is not an empty folder: neither at a folder of the set nor below one.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use tempfile::TempDir;
 
+use crate::bind_mount::{BindMount, disk};
 use crate::oracle::{assert_same, listing};
 use crate::process::Ended;
 use crate::world::{Committed, World};
-
-/// A folder that shows another one, until this goes.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn new(shown: &Path, at: &Path) -> Option<Self> {
-        let done = Command::new("mount").arg("--bind").args([shown, at]).status().is_ok_and(|status| status.success());
-        if !done {
-            eprintln!("skipped: nothing can be mounted here");
-        }
-        done.then(|| Self(at.to_owned()))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        assert!(Command::new("umount").arg(&self.0).status().unwrap().success() || std::thread::panicking());
-    }
-}
 
 fn missed(ended: &Ended) -> Vec<String> {
     let events = ended.events();
@@ -33,11 +14,9 @@ fn missed(ended: &Ended) -> Vec<String> {
 }
 
 /// Two folders with content, the second of which can be mounted somewhere.
-fn scene() -> (World, PathBuf) {
-    let world = World::new();
-    let disk = world.scratch().join("disk");
-    std::fs::create_dir(&disk).unwrap();
-    std::fs::write(disk.join("base"), vec![7; 400_000]).unwrap();
+fn scene() -> (World, TempDir) {
+    let (world, disk) = (World::new(), disk());
+    std::fs::write(disk.path().join("base"), vec![7; 400_000]).unwrap();
     std::fs::write(world.machine().source().join("a"), "a").unwrap();
     (world, disk)
 }
@@ -48,7 +27,7 @@ fn below_a_folder_it_is_named_until_it_is_back_or_its_folder_is_gone() {
     let machine = world.machine();
     let at = machine.source().join("data");
     std::fs::create_dir(&at).unwrap();
-    let Some(mounted) = Mounted::new(&disk, &at) else { return };
+    let Some(mounted) = BindMount::new(disk.path(), &at) else { return };
     let first = Committed::of(&machine.backup().expect(&[0]));
     let before = listing(&machine.source());
     drop(mounted);
@@ -61,7 +40,7 @@ fn below_a_folder_it_is_named_until_it_is_back_or_its_folder_is_gone() {
     let target = world.scratch().join("restored");
     machine.restore(&first.snapshot, &target).expect(&[0]);
     assert_same("the date before", &before, &listing(&machine.restored(&target)));
-    let mounted = Mounted::new(&disk, &at).unwrap();
+    let mounted = BindMount::new(disk.path(), &at).unwrap();
     assert_eq!(missed(&machine.backup().expect(&[0])).len(), 0);
     drop(mounted);
     std::fs::remove_dir(&at).unwrap();
@@ -74,12 +53,18 @@ fn at_a_folder_of_the_set_nothing_is_recorded() {
     let machine = world.machine();
     let source = machine.source();
     std::fs::remove_file(source.join("a")).unwrap();
-    let Some(mounted) = Mounted::new(&disk, &source) else { return };
+    let Some(mounted) = BindMount::new(disk.path(), &source) else { return };
     machine.backup().expect(&[0]);
     drop(mounted);
     let failed = machine.backup().expect(&[1]);
     assert!(failed.stderr.contains("n'y est plus"), "{failed:?}");
     assert!(!failed.stdout.contains("\"summary\""), "{}", failed.stdout);
-    let _mounted = Mounted::new(&disk, &source).unwrap();
+    std::fs::write(source.join("written-below"), "x").unwrap();
+    assert_eq!(
+        missed(&machine.backup().expect(&[3])),
+        [source.display().to_string()],
+        "what stands there is backed up"
+    );
+    let _mounted = BindMount::new(disk.path(), &source).unwrap();
     machine.backup().expect(&[0]);
 }

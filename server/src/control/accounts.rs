@@ -182,7 +182,7 @@ impl Control {
             let since_ns = transaction
                 .query_row(
                     "UPDATE account SET password_hash = ?2, default_digest = ?3, default_expires_at_ns = ?4,
-                            password_since_ns = max(?5, password_since_ns + 1)
+                            password_since_ns = max(?5, min(password_since_ns, 9223372036854775806) + 1)
                      WHERE identifier = ?1 RETURNING password_since_ns",
                     params![identifier, hash, default_digest, default_expires_at_ns, since_ns],
                     |row| row.get(0),

@@ -9,10 +9,13 @@ use common::tree::content::Content;
 use common::tree::entry::{Entry, EntryKind};
 use proptest::prelude::*;
 
+use super::bind_mount::{BindMount, disk};
 use super::{Scene, noise};
 use crate::backup::BackupError;
 use crate::backup::progress::Progress;
 use crate::backup::run::Outcome;
+use crate::source::SkipReason;
+use crate::source::files::WalkError;
 use crate::source::journal::doubt::Doubt;
 use crate::source::journal::{Journal, WalkNote};
 
@@ -217,6 +220,39 @@ fn a_folder_of_the_set_that_was_replaced_is_listed() {
     std::fs::write(scene.folder.path().join("tree/d1/e1/f0"), b"another folder").unwrap();
     let outcome = scene.run().0;
     assert_eq!((outcome.walk, outcome.counts.files), (by_journal(), 1));
+}
+
+#[test]
+fn what_is_not_mounted_any_more_is_missed_by_every_run_that_follows_the_journal() {
+    let (mut scene, disk) = (Scene::listening(), disk());
+    small_tree(&scene);
+    std::fs::write(disk.path().join("base"), noise(1, 900)).unwrap();
+    let (below, top) = (scene.tree().join("data"), scene.tree());
+    std::fs::create_dir(&below).unwrap();
+    let Some(mounted) = BindMount::new(disk.path(), &below) else { return };
+    scene.prove_without_comparison();
+    assert_eq!(scene.run().0.walk, by_journal());
+    drop(mounted);
+    for walk in ["mounts", "unproved", "journal", "journal"] {
+        let outcome = scene.run().0;
+        let missed: Vec<SkipReason> = outcome.skipped.iter().map(|item| item.reason).collect();
+        assert_eq!((outcome.walk.word(), missed), (walk, vec![SkipReason::NotMounted]));
+    }
+    std::fs::remove_dir(&below).unwrap();
+    assert_eq!(scene.run().0.skipped, []);
+
+    let aside = scene.folder.path().join("aside");
+    std::fs::rename(&top, &aside).unwrap();
+    std::fs::create_dir(&top).unwrap();
+    let mounted = BindMount::new(disk.path(), &top).unwrap();
+    scene.run();
+    scene.run();
+    assert_eq!(scene.run().0.walk, by_journal());
+    drop(mounted);
+    for _ in 0..4 {
+        let failed = scene.try_run(&Arc::new(Progress::default()));
+        assert!(matches!(failed, Err(BackupError::Walk(WalkError::NotMounted { .. }))), "{failed:?}");
+    }
 }
 
 impl Scene {

@@ -1,6 +1,8 @@
 //! Whole runs against a server in memory, judged by the work that was done and by reading the stored tree back.
 #![allow(clippy::disallowed_methods)]
 
+#[path = "../../../tests/support/bind_mount.rs"]
+mod bind_mount;
 mod disks;
 mod double;
 mod journal;
