@@ -3,10 +3,15 @@
 //! Everything comes from one seed, so that a failure is replayed by its seed and number.
 
 use bytes::Bytes;
-use protox::prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
+use protox::prost_reflect::{Cardinality, DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 
 /// Every call of every service of the wire schema.
 pub fn calls() -> Vec<MethodDescriptor> {
+    schema().services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
+}
+
+/// The wire schema and that of stored records.
+pub fn schema() -> DescriptorPool {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/proto");
     let files = std::fs::read_dir(format!("{folder}/dobaas/v1")).unwrap();
     let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
@@ -14,7 +19,7 @@ pub fn calls() -> Vec<MethodDescriptor> {
     let paths = names.iter().map(|name| format!("dobaas/v1/{name}"));
     let mut compiler = protox::Compiler::new([folder]).unwrap();
     compiler.include_imports(true).open_files(paths).unwrap();
-    compiler.descriptor_pool().services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
+    compiler.descriptor_pool()
 }
 
 /// `/dobaas.v1.Service/Method`.
