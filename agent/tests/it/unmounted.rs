@@ -1,5 +1,10 @@
 //! A file system that is not mounted any more is not an empty folder: neither at a folder of the set nor below one.
 
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
 use tempfile::TempDir;
 
 use crate::bind_mount::{BindMount, disk};
@@ -67,4 +72,85 @@ fn at_a_folder_of_the_set_nothing_is_recorded() {
     );
     let _mounted = BindMount::new(disk.path(), &source).unwrap();
     machine.backup().expect(&[0]);
+}
+
+#[test]
+fn what_is_mounted_on_demand_is_there_also_if_nobody_looked_into_it_for_a_while() {
+    let (world, disk) = scene();
+    let machine = world.machine();
+    let at = machine.source().join("on-demand");
+    std::fs::create_dir(&at).unwrap();
+    let Some(on_demand) = OnDemand::new(disk.path(), &at, world.scratch()) else { return };
+    std::fs::read(on_demand.point().join("base")).unwrap();
+    machine.backup().expect(&[0]);
+    on_demand.rest();
+    let ended = machine.backup().expect(&[0]);
+    assert_eq!(missed(&ended).len(), 0);
+    let target = world.scratch().join("restored");
+    machine.restore(&Committed::of(&ended).snapshot, &target).expect(&[0]);
+    let restored = machine.restored(&target).join("on-demand/data/base");
+    assert_eq!(std::fs::read(restored).unwrap(), vec![7; 400_000]);
+}
+
+/// A folder in which `data` shows another one as soon as somebody looks there, by the system's automounter.
+struct OnDemand {
+    automounter: Child,
+    at: PathBuf,
+}
+
+impl OnDemand {
+    /// None, and says so, where there is no automounter or nothing can be mounted.
+    fn new(shown: &Path, at: &Path, scratch: &Path) -> Option<Self> {
+        let (map, master) = (scratch.join("automount.map"), scratch.join("automount.master"));
+        std::fs::write(&map, format!("data -fstype=bind :{}\n", shown.display())).unwrap();
+        std::fs::write(&master, format!("{} file:{} --timeout=600\n", at.display(), map.display())).unwrap();
+        // What is of the automounter's process group mounts nothing by looking.
+        let started = Command::new("automount").arg("--foreground").arg(&master).process_group(0).spawn();
+        let on_demand = started.ok().map(|automounter| Self { automounter, at: at.to_owned() });
+        let usable = on_demand.filter(|on_demand| wait_until(|| is_mounted(&on_demand.at)));
+        if usable.is_none() {
+            eprintln!("skipped: nothing can be mounted on demand here");
+        }
+        usable
+    }
+
+    fn point(&self) -> PathBuf {
+        self.at.join("data")
+    }
+
+    /// Takes away what nobody uses at the moment, as after a while without use.
+    fn rest(&self) {
+        assert!(is_mounted(&self.point()));
+        self.signal("USR1");
+        assert!(wait_until(|| !is_mounted(&self.point())), "the automounter lets go");
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(
+            Command::new("kill").args(["-s", name, &self.automounter.id().to_string()]).status().unwrap().success()
+        );
+    }
+}
+
+impl Drop for OnDemand {
+    fn drop(&mut self) {
+        self.signal("TERM");
+        let _ = self.automounter.wait();
+    }
+}
+
+fn is_mounted(at: &Path) -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    mounts.lines().any(|line| line.split(' ').nth(4) == at.to_str())
+}
+
+/// True once it is, within half a minute.
+fn wait_until(is: impl Fn() -> bool) -> bool {
+    (0..300).any(|_| {
+        let is = is();
+        if !is {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        is
+    })
 }
