@@ -29,6 +29,7 @@ mod named;
 mod output;
 mod proof;
 mod restore;
+mod runtime;
 mod secret;
 mod service;
 mod setup;
@@ -181,8 +182,7 @@ fn prepare(
     let usual = if matches!(cli.command, Command::Service(ServiceCommand::Run)) { "info" } else { "error" };
     log_to_stderr(cli.global.verbose, level.unwrap_or(usual));
     let chosen = cli.global.state.clone().or_else(|| environment.state.clone()).or_else(|| config.state.clone());
-    // One thread carries the network; everything else runs on plain threads.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = runtime::start()?;
     Ok(Context {
         output,
         prompt: Prompt::new(output.texts),
@@ -225,7 +225,7 @@ fn until_interrupted(command: Command, context: Context) -> Result<Exit, CliErro
         let _context = runtime.enter();
         interruptions()?
     };
-    std::thread::Builder::new().name("command".into()).spawn(move || {
+    runtime::thread("command", move || {
         // The receiver is gone only when the program is ending.
         let _ = sender.send(execute(command, &context));
     })?;

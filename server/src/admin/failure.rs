@@ -11,6 +11,7 @@ use tonic::Status;
 
 use super::remote::RemoteError;
 use crate::cli::exit::Exit;
+use crate::cli::runtime::RuntimeError;
 use crate::durable::DurableError;
 
 /// A failed command.
@@ -83,8 +84,11 @@ pub enum AdminError {
     /// An alarm channel failed; which one was said.
     #[error("a channel failed")]
     NotDelivered,
-    /// Standard output is closed, or a runtime cannot be made.
-    #[error("print or run")]
+    /// The system gives this process too little.
+    #[error("start")]
+    Runtime(#[from] RuntimeError),
+    /// Standard output is closed.
+    #[error("print")]
     Io(#[from] io::Error),
 }
 
@@ -134,7 +138,10 @@ impl AdminError {
             }
             Self::Remote(error) => texts.say_with("admin-no-connection", &[("cause", cause(error).into())]),
             Self::Call(status) => texts.say_with("admin-call-failed", &[("cause", status.message().into())]),
-            Self::State(_) | Self::Io(_) => texts.say_with("server-failed", &[("cause", cause(self).into())]),
+            Self::Runtime(RuntimeError::NoThread(_)) => texts.say("no-thread"),
+            Self::State(_) | Self::Runtime(_) | Self::Io(_) => {
+                texts.say_with("server-failed", &[("cause", cause(self).into())])
+            }
         }
     }
 
@@ -160,6 +167,7 @@ impl AdminError {
             | Self::Secret { .. }
             | Self::State(_)
             | Self::Damaged { .. }
+            | Self::Runtime(_)
             | Self::Io(_) => Exit::Failed,
         }
     }

@@ -13,6 +13,7 @@ use super::exit::Exit;
 use super::explain::UsageError;
 use super::folder;
 use super::output::Output;
+use super::runtime;
 use crate::app::{Environment, start};
 use crate::config::{Config, Log, LogFormat};
 
@@ -34,12 +35,7 @@ pub fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
     let ready_fd = matches.get_one::<u32>("ready-fd").copied();
     // The network takes less than one core; packs and catalogs have threads of their own.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads((cores / 2).clamp(1, 4))
-        .thread_name("network")
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    runtime::start((cores / 2).clamp(1, 4))?.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let running = start(&folder, &config, &Environment::system()).await?;
