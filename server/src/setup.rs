@@ -95,7 +95,7 @@ pub fn initialize(
         last_login_at_ns: None,
     };
     let trace = Trace { who: "local".into(), address: "local".into(), at_ns: now_ns };
-    Control::open(&folder.join(CONTROL_FILE))?.create_account(&account, &trace)?;
+    Control::create(&folder.join(CONTROL_FILE))?.create_account(&account, &trace)?;
     durable::sync_folder(folder)?;
     durable::replace(&folder.join(config::FILE), text.as_bytes(), 0o600)?;
     Ok(Initialized { fingerprint: identity.fingerprint(), operator: account.identifier, default_password: default })

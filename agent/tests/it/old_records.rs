@@ -1,7 +1,7 @@
 //! The provider's records are lost and an older copy of them comes back: what was withdrawn since stays withdrawn.
 
 use crate::process::Ended;
-use crate::world::World;
+use crate::world::{OPERATOR, PERSON, World};
 
 fn copy_records(world: &mut World) {
     world.stop_server();
@@ -9,12 +9,16 @@ fn copy_records(world: &mut World) {
     world.start_server();
 }
 
-/// The records go, and the newest copy of them comes back.
-fn lose_records(world: &mut World) {
-    world.kill_server();
+fn remove_records(world: &World) {
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(world.server_folder().join(format!("control.db{suffix}")));
     }
+}
+
+/// The records go, and the newest copy of them comes back.
+fn lose_records(world: &mut World) {
+    world.kill_server();
+    remove_records(world);
     world.server_command("restore-control").expect(&[0]);
     world.start_server();
 }
@@ -71,4 +75,67 @@ fn a_password_that_was_replaced_does_not_come_back_with_older_records() {
     world.start_server();
     world.reset_password(NEW);
     assert_eq!(restore(&world), 0);
+}
+
+#[test]
+fn an_account_that_ended_does_not_come_back_with_older_records() {
+    let mut world = World::new();
+    std::fs::write(world.machine().source().join("a"), "a").unwrap();
+    world.machine().backup().expect(&[0]);
+    copy_records(&mut world);
+    world.operator(&["account", "end", PERSON, "--reason", "départ"]).expect(&[0]);
+    lose_records(&mut world);
+    assert_eq!(world.machine().restore("latest", &world.scratch().join("restored")).code(), 12);
+    world.reset_password("agrafe muguet detour 43");
+    assert_eq!(
+        world.machine().restore("latest", &world.scratch().join("restored")).code(),
+        0,
+        "an operator may open it"
+    );
+}
+
+#[test]
+fn a_server_without_its_records_makes_no_empty_ones_and_says_how_to_get_them_back() {
+    let mut world = World::new();
+    std::fs::write(world.machine().source().join("a"), "a").unwrap();
+    world.machine().backup().expect(&[0]);
+    copy_records(&mut world);
+    world.stop_server();
+    remove_records(&world);
+    for empty in [false, true] {
+        if empty {
+            std::fs::write(world.server_folder().join("control.db"), "").unwrap();
+        }
+        let options = |command| if command == "reset-operator" { &["--operator", OPERATOR][..] } else { &[] };
+        for command in ["serve", "scrub", "rebuild", "reset-operator", "backup-control"] {
+            let refused = world.server_command_with(command, options(command)).expect(&[1]);
+            assert!(refused.stderr.contains("control.db") && refused.stderr.contains("restore-control"), "{refused:?}");
+        }
+        assert_eq!(world.server_folder().join("control.db").exists(), empty, "none is made");
+    }
+    remove_records(&world);
+    world.server_command("restore-control").expect(&[0]);
+    world.start_server();
+    world.machine().backup().expect(&[0]);
+}
+
+#[test]
+fn an_operator_who_is_locked_out_is_let_in_again_by_whoever_has_the_machine() {
+    let world = World::new();
+    world.operator(&["account", "create", "lea", "--operator", "--role", "operator"]).expect(&[0]);
+    world.operator(&["account", "networks", "lea", "192.0.2.0/24"]).expect(&[0]);
+    world.operator(&["account", "end", "lea", "--reason", "départ"]).expect(&[0]);
+    for other in [PERSON, "nobody"] {
+        let refused = world.server_command_with("reset-operator", &["--operator", other]).expect(&[2]);
+        assert!(refused.stderr.contains(OPERATOR) && refused.stderr.contains("lea"), "{refused:?}");
+    }
+    let told = world.server_command_with("reset-operator", &["--operator", "Lea"]).expect(&[0]);
+    assert!(told.stdout.contains("lea") && told.stdout.contains("30 jours"), "{told:?}");
+    let people = world.operator(&["account", "list"]).expect(&[0]).document();
+    let lea = people.as_array().unwrap().iter().find(|person| person["identifier"] == "lea").unwrap();
+    assert_eq!((&lea["ends_at"], &lea["networks"]), (&serde_json::Value::Null, &serde_json::json!([])));
+    assert_eq!(lea["must_change_password"], true);
+    let told = world.server_command_with("reset-operator", &["--operator", OPERATOR, "--json"]).expect(&[0]).document();
+    world.first_login(told["default_password"].as_str().unwrap());
+    world.operator(&["audit", "verify"]).expect(&[0]);
 }

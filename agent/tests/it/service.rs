@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use crate::process::{Ended, Running};
 use crate::site::{Machine, SOURCE, Site};
+use crate::world::World;
 
 /// Name of the source that is backed up by schedule.
 const SCHEDULED: &str = "planifiee";
@@ -177,4 +178,22 @@ fn the_units_leave_little_exposed() {
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{unit}: {}", said.lines().last().unwrap_or_default());
     }
+}
+
+#[test]
+fn another_user_than_the_services_does_nothing_in_its_folder() {
+    const NOBODY: u32 = 65_534;
+    let mut world = World::new();
+    world.stop_server();
+    if std::os::unix::fs::chown(world.server_folder(), Some(NOBODY), None).is_err() {
+        eprintln!("skipped: only root gives a folder away");
+        return;
+    }
+    for command in ["serve", "scrub", "rebuild", "backup-control", "restore-control", "mark-store"] {
+        let refused = world.server_command(command).expect(&[1]);
+        assert!(refused.stderr.contains("sudo -u nobody dobaas-server"), "{refused:?}");
+    }
+    world.server_command("check-config").expect(&[0]);
+    std::os::unix::fs::chown(world.server_folder(), Some(0), None).unwrap();
+    world.start_server();
 }

@@ -12,9 +12,11 @@ use tempfile::TempDir;
 
 use crate::process::{Ended, Running, program};
 
-const OPERATOR: &str = "exploitant";
+/// The first operator.
+pub const OPERATOR: &str = "exploitant";
 const OPERATOR_PASSWORD: &str = "phrase de l'exploitant";
-const PERSON: &str = "anna";
+/// Who restores.
+pub const PERSON: &str = "anna";
 const PERSON_PASSWORD: &str = "phrase de la cliente";
 const PASSPHRASE: &str = "une phrase secrète assez longue";
 /// Sources on the order form; each machine reads one.
@@ -146,7 +148,6 @@ impl World {
                 .arg(&server_folder),
         );
         let made = made.expect(&[0]).document();
-        std::fs::write(secrets.join("operator-default"), text(&made, "default_password")).unwrap();
         let machine = Machine {
             folder: scratch.path().join("machine-1"),
             source_name: SOURCES[0],
@@ -156,6 +157,7 @@ impl World {
         };
         let mut world = Self { scratch, server: None, server_folder, machine, kind, history_days };
         world.start_server();
+        world.first_login(&text(&made, "default_password"));
         world.order();
         world.enroll(&world.machine);
         world
@@ -272,11 +274,16 @@ impl World {
         machine
     }
 
-    /// The order form, with the operator's first login and the person's account.
-    fn order(&self) {
+    /// The operator logs in with a default password and chooses the own one.
+    pub fn first_login(&self, default_password: &str) {
         let secret = |name: &str| self.machine.secrets.join(name);
         let (password, new_password) = (secret("operator-default"), secret("operator"));
+        std::fs::write(&password, default_password).unwrap();
         Ended::of(self.login(&password).arg("--new-password-file").arg(new_password)).expect(&[0]);
+    }
+
+    /// The order form and the person's account.
+    fn order(&self) {
         let sources = SOURCES.map(|name| format!("--source={}:{name}", self.kind));
         for command in [
             &["customer", "create", "C1", "Société d'essai"][..],
@@ -295,7 +302,7 @@ impl World {
         }
         let account = ["account", "create", PERSON, "--subscription=BC1", "--role=admin"];
         let account = Ended::of(&mut self.admin(&account)).expect(&[0]).document();
-        std::fs::write(secret("person-default"), text(&account, "default_password")).unwrap();
+        std::fs::write(self.machine.secrets.join("person-default"), text(&account, "default_password")).unwrap();
     }
 
     /// The operator's login, for a moment by the server's clock.

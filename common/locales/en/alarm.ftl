@@ -127,6 +127,8 @@ notice-title = { $topic ->
     [relocation] place of your data
     [password_reset] password reset
     [password_withdrawn] old password refused
+    [account_ended] end of an account
+    [account_reopened] account reopened
     [end] end of the subscription
     [approval_shorten_history] history shortened
     [approval_lift_hold] lifting of a hold asked for
@@ -149,6 +151,8 @@ notice-sentence = { $topic ->
     [relocation] A relocation of your data is recorded.
     [password_reset] After an identity check an operator gave this account a new temporary password; its sessions are closed. If nobody of yours asked for it, call your provider without waiting.
     [password_withdrawn] Your provider's records were put back to a state older than the newest password of this account. The old one is not accepted any more: ask your provider for a temporary password.
+    [account_ended] An operator recorded the end of this account: from its date on it cannot log in and its sessions are closed. Backups do not depend on it. If this surprises you, call your provider.
+    [account_reopened] An operator reopened this account or moved its end: it can log in with its password again. If nobody of yours asked for it, call your provider without waiting.
     [end] The end of the subscription is recorded or called off. The data stays until the hand-back.
     [approval_shorten_history] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.
     [approval_lift_hold] An operator asks for this operation. A second one must approve it, then seven days pass. If it surprises you, call your provider.

@@ -22,6 +22,7 @@ error-invalid-argument = The request is refused: { $field ->
     [name] {" "}(empty, too long or with forbidden characters)
     [network] {" "}(a network is written 192.0.2.0/24)
     [operator] {" "}(this role or subscription does not go with an operator's account)
+    [own_account] {" "}(this is your own account: ask another operator)
     [own_address] {" "}(you would lock yourself out: your present address is not among them)
     [past] {" "}(the date is already past)
     [place] {" "}(this job does not exist in this place)

@@ -64,6 +64,7 @@ server-affected-snapshot = Snapshot affected: { $snapshot }
 server-scrub-clean = Everything is as it was stored.
 server-scrub-damaged = Damage was found. The agents send again what they still have; keep the disk and tell the customer about the affected snapshots.
 server-subscription-busy = The subscription is in use by another process. Stop "dobaas-server serve", then try again.
+server-other-owner = The folder { $folder } belongs to the user { $owner }. Nothing was done: the service could not open what another user makes in it. Run the same command as that user: sudo -u { $owner } dobaas-server …
 server-needs-rebuild = The catalog is missing or does not know everything that is stored. Run "dobaas-server rebuild" before anything else.
 server-no-store = The folder { $folder } is not a Do'BaaS store: its file "dobaas-store" is missing. Nothing was made. Mount the disk of the store, or correct the key "store" of the configuration, then try again. If the disk was replaced, declare the new one with "dobaas-server mark-store".
 server-store-emptied = The store holds nothing any more of what the catalog of the subscription knows. Nothing was changed. Check that the disk of the store is mounted and whole; if objects are really lost, run "dobaas-server rebuild".
@@ -78,9 +79,20 @@ control-restored = Records put back from the copy of { $at }.
     A customer's person who changed a password since needs a temporary one ("dobaas-admin account reset-password"); an operator's is again that of this date.
     Everybody logs in again, and one-use tokens have to be made anew.
     Pruning waits until an operator has seen this and allows it.
+control-missing = The provider's records ({ $path }) are missing or empty: nothing was made. Check that the server's disk is mounted. If they are lost, put their last copy back with "dobaas-server restore-control", then start again.
+control-newer = The provider's records (control.db) are those of a newer dobaas-server: version { $version }, this one reads up to version { $newest }. Nothing was changed. Install the newer program again.
 control-none = There is no copy of the records in this store.
 control-exists = { $path } exists: nothing was changed. Stop the server, move this file away (with its -wal and -shm files), then try again.
 control-copy-damaged = The copy { $file } is damaged: nothing was changed. Choose another one with --copy.
+
+help-server-reset-operator = Let an operator in again: temporary password, from anywhere, without an end; whether the server runs or not
+help-option-operator-reset = Identifier of the operator
+server-no-such-operator = No operator is called "{ $operator }". There is: { $list }.
+server-operator-reset = Temporary password of the operator { $operator }, shown this once, good for 30 days:
+      { $password }
+    
+    Their sessions are closed; their allowed networks and their end are lifted. The audit trail says so.
+    Next: dobaas-admin login, then "dobaas-admin account networks" if they may come from some networks only.
 
 help-server-mark-store = Declares that the folder "store" of the configuration is the store, after a change of disk
 mark-store-confirm = Path of the empty folder, typed to confirm

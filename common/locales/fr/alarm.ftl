@@ -127,6 +127,8 @@ notice-title = { $topic ->
     [relocation] lieu de vos données
     [password_reset] mot de passe réinitialisé
     [password_withdrawn] ancien mot de passe refusé
+    [account_ended] fin d'un compte
+    [account_reopened] compte rouvert
     [end] fin de l'abonnement
     [approval_shorten_history] historique raccourci
     [approval_lift_hold] levée de retenue demandée
@@ -149,6 +151,8 @@ notice-sentence = { $topic ->
     [relocation] Un déplacement de vos données est enregistré.
     [password_reset] Après un contrôle d'identité, un opérateur a donné un nouveau mot de passe provisoire à ce compte ; ses sessions sont fermées. Si personne chez vous ne l'a demandé, appelez votre prestataire sans attendre.
     [password_withdrawn] Les registres de votre prestataire ont été remis dans un état plus ancien que le dernier mot de passe de ce compte. L'ancien n'est plus accepté : demandez un mot de passe provisoire à votre prestataire.
+    [account_ended] Un opérateur a enregistré la fin de ce compte : à sa date, il ne peut plus se connecter et ses sessions se ferment. Les sauvegardes n'en dépendent pas. Si cela vous surprend, appelez votre prestataire.
+    [account_reopened] Un opérateur a rouvert ce compte ou repoussé sa fin : il peut de nouveau se connecter avec son mot de passe. Si personne chez vous ne l'a demandé, appelez votre prestataire sans attendre.
     [end] La fin de l'abonnement est enregistrée ou annulée. Les données restent jusqu'à la réversibilité.
     [approval_shorten_history] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.
     [approval_lift_hold] Un opérateur demande cette opération. Un second doit l'approuver, puis sept jours passent. Si elle vous surprend, appelez votre prestataire.

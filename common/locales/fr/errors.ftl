@@ -22,6 +22,7 @@ error-invalid-argument = La demande est refusée : { $field ->
     [name] {" "}(vide, trop long ou avec des caractères interdits)
     [network] {" "}(un réseau s'écrit 192.0.2.0/24)
     [operator] {" "}(ce rôle ou cet abonnement ne va pas avec un compte d'opérateur)
+    [own_account] {" "}(c'est votre propre compte : demandez à un autre opérateur)
     [own_address] {" "}(vous vous fermeriez la porte : votre adresse actuelle n'y est pas)
     [past] {" "}(la date est déjà passée)
     [place] {" "}(ce travail n'existe pas à cet endroit)

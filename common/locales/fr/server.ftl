@@ -64,6 +64,7 @@ server-affected-snapshot = Sauvegarde touchée : { $snapshot }
 server-scrub-clean = Tout est tel qu'il a été stocké.
 server-scrub-damaged = Des dommages ont été trouvés. Les agents renverront ce qu'ils ont encore ; gardez le disque et prévenez le client pour les sauvegardes touchées.
 server-subscription-busy = L'abonnement est utilisé par un autre processus. Arrêtez « dobaas-server serve », puis recommencez.
+server-other-owner = Le dossier { $folder } appartient à l'utilisateur { $owner }. Rien n'a été fait : le service ne pourrait pas ouvrir ce qu'un autre utilisateur y crée. Lancez la même commande sous son nom : sudo -u { $owner } dobaas-server …
 server-needs-rebuild = Le catalogue manque ou ne connaît pas tout ce qui est stocké. Lancez « dobaas-server rebuild » avant tout le reste.
 server-no-store = Le dossier { $folder } n'est pas un stockage Do'BaaS : il lui manque son fichier « dobaas-store ». Rien n'a été créé. Montez le disque du stockage, ou corrigez la clé « store » de la configuration, puis recommencez. Si le disque a été remplacé, déclarez le nouveau avec « dobaas-server mark-store ».
 server-store-emptied = Le stockage ne contient plus rien de ce que le catalogue de l'abonnement connaît. Rien n'a été changé. Vérifiez que le disque du stockage est monté et entier ; si des objets sont vraiment perdus, lancez « dobaas-server rebuild ».
@@ -78,9 +79,20 @@ control-restored = Registres remis en place à partir de la copie du { $at }.
     Un client qui a changé de mot de passe depuis aura besoin d'un provisoire (« dobaas-admin account reset-password ») ; celui d'un opérateur redevient celui de cette date.
     Chacun se reconnecte, et les jetons à usage unique sont à refaire.
     La purge attend qu'un opérateur l'ait vu et l'autorise.
+control-missing = Les registres du prestataire ({ $path }) manquent ou sont vides : rien n'a été créé. Vérifiez que le disque du serveur est monté. S'ils sont perdus, remettez leur dernière copie avec « dobaas-server restore-control », puis relancez.
+control-newer = Les registres du prestataire (control.db) sont ceux d'un dobaas-server plus récent : version { $version }, celui-ci lit jusqu'à la version { $newest }. Rien n'a été changé. Installez de nouveau le programme plus récent.
 control-none = Il n'y a aucune copie des registres dans ce stockage.
 control-exists = { $path } existe : rien n'a été changé. Arrêtez le serveur, déplacez ce fichier (avec ses fichiers -wal et -shm), puis recommencez.
 control-copy-damaged = La copie { $file } est endommagée : rien n'a été changé. Choisissez-en une autre avec --copy.
+
+help-server-reset-operator = Rend l'accès à un opérateur : mot de passe provisoire, de partout, sans date de fin ; serveur en marche ou arrêté
+help-option-operator-reset = Identifiant de l'opérateur
+server-no-such-operator = Aucun opérateur ne s'appelle « { $operator } ». Il y a : { $list }.
+server-operator-reset = Mot de passe provisoire de l'opérateur { $operator }, affiché cette seule fois, valable 30 jours :
+      { $password }
+    
+    Ses sessions sont fermées ; ses réseaux autorisés et sa date de fin sont levés. Le journal d'audit le dit.
+    Suite : dobaas-admin login, puis « dobaas-admin account networks » s'il ne doit venir que de certains réseaux.
 
 help-server-mark-store = Déclare que le dossier « store » de la configuration est le stockage, après un changement de disque
 mark-store-confirm = Chemin du dossier vide, tapé pour confirmer

@@ -118,6 +118,45 @@ pub async fn networks(context: &Context, matches: &ArgMatches) -> Result<(), Adm
     Ok(context.output.say(key, &args)?)
 }
 
+/// Ends an account, at once or after a day.
+///
+/// # Errors
+/// What the server refused.
+pub async fn end(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
+    // The server's clock says when at once is.
+    let ends_at_ns = text(matches, "after").map_or(Ok(1), |given| day::end_ns("after", given))?;
+    set_end(context, matches, ends_at_ns).await
+}
+
+/// Takes the end of an account back, or sets a later one.
+///
+/// # Errors
+/// What the server refused.
+pub async fn reopen(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
+    let ends_at_ns = text(matches, "until").map_or(Ok(0), |given| day::end_ns("until", given))?;
+    set_end(context, matches, ends_at_ns).await
+}
+
+async fn set_end(context: &Context, matches: &ArgMatches, ends_at_ns: i64) -> Result<(), AdminError> {
+    let part = |name| text(matches, name).unwrap_or_default().to_owned();
+    let identifier = part("identifier");
+    let request = v1::SetAccountEndRequest { identifier: identifier.clone(), ends_at_ns, reason: part("reason") };
+    let remote = context.remote().await?;
+    answer(AdminClient::new(remote.channel()).set_account_end(remote.request(request))).await?;
+    let texts = context.output.texts;
+    let (key, ends_at) = match ends_at_ns {
+        0 => ("admin-account-open", None),
+        1 => ("admin-account-ended", None),
+        later => ("admin-account-ends", Some(moment(later))),
+    };
+    let shown = ends_at.map(|at| at.to_string());
+    context
+        .output
+        .document(&serde_json::json!({ "identifier": &identifier, "ended": ends_at_ns == 1, "ends_at": shown }))?;
+    let date = ends_at.map(|at| texts.date(at)).unwrap_or_default();
+    Ok(context.output.say(key, &[("identifier", identifier.into()), ("date", date.into())])?)
+}
+
 fn show_once(context: &Context, made: Made) -> Result<(), AdminError> {
     context.output.document(&made)?;
     let args = [("identifier", made.identifier.into()), ("password", made.default_password.into())];

@@ -19,6 +19,7 @@ use super::{
 use crate::cli::arguments::{argument, flag, language, option, parse, program, subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
+use crate::cli::runtime;
 
 /// What every command works with.
 pub struct Context {
@@ -53,8 +54,8 @@ pub fn run(arguments: &[OsString]) -> Exit {
     let output = Output::new(lang, matches.get_flag("json"));
     let context = Context { output, state: state::folder(matches.get_one::<PathBuf>("state")) };
     // A thread for the connection, which answers the server's keep-alives while a person types.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let result = runtime.map_err(AdminError::from).and_then(|runtime| runtime.block_on(dispatch(&context, &matches)));
+    let result =
+        runtime::start(1).map_err(AdminError::from).and_then(|runtime| runtime.block_on(dispatch(&context, &matches)));
     match result {
         Ok(()) => Exit::Done,
         Err(error) => {
@@ -87,6 +88,8 @@ async fn dispatch(context: &Context, matches: &ArgMatches) -> Result<(), AdminEr
         ("account", Some(("networks", matches))) => account::networks(context, matches).await,
         ("account", Some(("create", matches))) => account::create(context, matches).await,
         ("account", Some(("reset-password", matches))) => account::reset_password(context, matches).await,
+        ("account", Some(("end", matches))) => account::end(context, matches).await,
+        ("account", Some(("reopen", matches))) => account::reopen(context, matches).await,
         ("account", Some((_, matches))) => account::list(context, matches).await,
         ("agent", Some(("revoke", matches))) => agent::revoke(context, matches).await,
         ("agent", Some(("token", matches))) => agent::token(context, matches).await,
@@ -181,7 +184,13 @@ fn account_command(texts: Texts) -> Command {
         .arg(argument("identifier", "ID", texts))
         .arg(argument("network", "NETWORK", texts).num_args(1..).required(false).required_unless_present("anywhere"))
         .arg(flag("anywhere", texts).conflicts_with("network"));
-    let commands = [create, list, networks, reset];
+    let with_reason = |name, path| {
+        let reason = option("reason", "TEXT", texts).help(texts.say("help-option-reason-account")).required(true);
+        subcommand(name, path, texts).arg(argument("identifier", "ID", texts)).arg(reason)
+    };
+    let end = with_reason("end", "admin-account-end").arg(option("after", "2027-01-31", texts));
+    let reopen = with_reason("reopen", "admin-account-reopen").arg(option("until", "2027-12-31", texts));
+    let commands = [create, list, networks, reset, end, reopen];
     group("account", "admin-account", texts).subcommands(commands)
 }
 

@@ -85,6 +85,7 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("dobaas.v1.Admin", "CreateAccount", operators(OperatorRole::Operator)),
     ("dobaas.v1.Admin", "ListAccounts", operators(OperatorRole::ReadOnly)),
     ("dobaas.v1.Admin", "ResetPassword", operators(OperatorRole::Operator)),
+    ("dobaas.v1.Admin", "SetAccountEnd", operators(OperatorRole::Operator)),
     ("dobaas.v1.Admin", "CreateEnrolmentToken", operators(OperatorRole::Operator)),
     ("dobaas.v1.Admin", "SetOperatorNetworks", operators(OperatorRole::Operator)),
     ("dobaas.v1.Admin", "SetAgentRestore", operators(OperatorRole::Operator)),

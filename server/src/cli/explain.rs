@@ -6,8 +6,11 @@
 use common::text::Texts;
 
 use super::exit::Exit;
+use super::owner::OtherOwner;
+use super::runtime::RuntimeError;
 use crate::config::ConfigError;
 use crate::contract::location::LocationRefused;
+use crate::control::ControlError;
 use crate::identity::IdentityError;
 use crate::monitor::settings::AlarmsRefused;
 use crate::session::error::SessionError;
@@ -74,6 +77,29 @@ fn sentence(cause: &(dyn std::error::Error + 'static), texts: Texts) -> Option<S
         StoreError::NoStore(folder) => Some(texts.say_with("server-no-store", &[("folder", folder.into())])),
         _ => None,
     };
+    let owner = || {
+        let OtherOwner { folder, owner } = cause.downcast_ref()?;
+        let args = [("folder", folder.display().to_string().into()), ("owner", owner.into())];
+        Some(texts.say_with("server-other-owner", &args))
+    };
+    let of_copy = || match cause.downcast_ref() {
+        Some(CopyError::Control(error)) => Some(error),
+        _ => None,
+    };
+    let control = || match cause.downcast_ref::<ControlError>().or_else(of_copy)? {
+        ControlError::Missing { path } => {
+            Some(texts.say_with("control-missing", &[("path", path.display().to_string().into())]))
+        }
+        ControlError::UnknownVersion { version, newest } => {
+            let args = [("version", version.to_string().into()), ("newest", newest.to_string().into())];
+            Some(texts.say_with("control-newer", &args))
+        }
+        _ => None,
+    };
+    let runtime = || match cause.downcast_ref::<RuntimeError>()? {
+        RuntimeError::NoThread(_) => Some(texts.say("no-thread")),
+        RuntimeError::Events(_) => None,
+    };
     let copy = || match cause.downcast_ref::<CopyError>()? {
         CopyError::None => Some(texts.say("control-none")),
         CopyError::Exists(path) => {
@@ -95,6 +121,9 @@ fn sentence(cause: &(dyn std::error::Error + 'static), texts: Texts) -> Option<S
         .or_else(identity)
         .or_else(session)
         .or_else(store)
+        .or_else(owner)
+        .or_else(control)
+        .or_else(runtime)
         .or_else(copy)
         .or_else(usage)
 }

@@ -9,7 +9,10 @@ pub mod init;
 pub mod maintenance;
 pub mod mark_store;
 pub mod output;
+pub mod owner;
 pub mod rebuild;
+pub mod reset_operator;
+pub mod runtime;
 pub mod scrub;
 pub mod serve;
 
@@ -33,16 +36,19 @@ pub fn run(arguments: &[OsString]) -> Exit {
     };
     let Some((name, matches)) = matches.subcommand() else { return Exit::Usage };
     let output = Output::new(lang, matches.get_flag("json"));
-    let result = match name {
+    let makes_nothing_there = matches!(name, "init" | "check-config");
+    let permitted = if makes_nothing_there { Ok(()) } else { owner::check(&folder(matches)) };
+    let result = permitted.map_err(anyhow::Error::from).and_then(|()| match name {
         "init" => init::run(matches, output),
         "serve" => serve::run(matches, output),
         "backup-control" => control_copy::backup(matches, output),
         "restore-control" => control_copy::restore(matches, output),
+        "reset-operator" => reset_operator::run(matches, output),
         "mark-store" => mark_store::run(matches, output),
         "rebuild" => rebuild::run(matches, output),
         "scrub" => scrub::run(matches, output),
         _ => check_config::run(matches, output),
-    };
+    });
     result.unwrap_or_else(|error| {
         output.complain(&explain::explain(&error, output.texts));
         explain::exit(&error)
@@ -72,7 +78,11 @@ fn command(texts: Texts) -> Command {
     let backup = subcommand("backup-control", "server-backup-control", texts).arg(folder());
     let restore =
         subcommand("restore-control", "server-restore-control", texts).arg(folder()).arg(option("copy", "FILE", texts));
-    program("dobaas-server", texts).subcommands([init, serve, check, mark, rebuild, scrub, backup, restore])
+    let reset = subcommand("reset-operator", "server-reset-operator", texts)
+        .arg(folder())
+        .arg(option("operator", "ID", texts).required(true).help(texts.say("help-option-operator-reset")));
+    let commands = [init, serve, check, mark, rebuild, scrub, backup, restore, reset];
+    program("dobaas-server", texts).subcommands(commands)
 }
 
 /// The server's folder that a command was given.

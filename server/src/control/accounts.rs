@@ -197,19 +197,6 @@ impl Control {
             Ok(since_ns)
         })
     }
-
-    /// True once there is an operator who can make accounts.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn has_operator(&self) -> Result<bool, ControlError> {
-        self.read(|transaction| {
-            let found = transaction
-                .query_row("SELECT 1 FROM account WHERE subscription IS NULL LIMIT 1", [], |_| Ok(()))
-                .optional()?;
-            Ok(found.is_some())
-        })
-    }
 }
 
 pub(super) fn account_of(row: &Row<'_>) -> Result<Account, ControlError> {

@@ -385,7 +385,7 @@ mod tests {
         let at = moment(AT_NS).unwrap();
         let measures = Measures { used: 1, allowed: 2, at_ns: 3 };
         let active = Active { since: at, said_at: at, gone_since: Some(at), measures };
-        Control::open(&path)
+        Control::create(&path)
             .unwrap()
             .store_alarms(&[(key.clone(), active)], &[notice("one"), notice("two")], AT_NS)
             .unwrap();
@@ -409,7 +409,7 @@ mod tests {
     #[test]
     fn a_full_queue_loses_its_oldest_and_counts_them() {
         let folder = tempfile::tempdir().unwrap();
-        let control = Control::open(&folder.path().join("control.db")).unwrap();
+        let control = Control::create(&folder.path().join("control.db")).unwrap();
         let many: Vec<NewMessage> = (0..ALARM_QUEUE_MAX + 3).map(|number| notice(&number.to_string())).collect();
         control.store_alarms(&[], &many, AT_NS).unwrap();
         let state = &control.channel_states().unwrap()[0];

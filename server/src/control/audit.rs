@@ -41,6 +41,10 @@ pub enum Action {
     CreateSubscription,
     /// An account was made.
     CreateAccount,
+    /// The end of an account was set to now or to a day.
+    EndAccount,
+    /// An account has no end, or a later one.
+    ReopenAccount,
     /// A one-use enrolment token was made.
     CreateEnrolment,
     /// An agent was made.
@@ -127,6 +131,8 @@ impl Action {
             Self::CreateCustomer => "create_customer",
             Self::CreateSubscription => "create_subscription",
             Self::CreateAccount => "create_account",
+            Self::EndAccount => "end_account",
+            Self::ReopenAccount => "reopen_account",
             Self::CreateEnrolment => "create_enrolment",
             Self::Enroll => "enroll",
             Self::ReplaceAgent => "replace_agent",

@@ -13,7 +13,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 use super::audit::{self, Action, Event, Trace};
-use super::{Control, ControlError};
+use super::{Control, ControlError, must_be_there};
 
 /// Empty in a store that always was the live one.
 pub(super) const TABLES: &str = "
@@ -29,8 +29,9 @@ const BUSY_S: u64 = 10;
 /// durable yet. It holds no logins and no enrolment tokens.
 ///
 /// # Errors
-/// SQLite's, [`ControlError::Create`], or [`ControlError::Damaged`] if the copy does not hold together.
+/// SQLite's, [`ControlError::Missing`], [`ControlError::Create`], or [`ControlError::Damaged`] if the copy does not hold together.
 pub fn copy(source: &Path, target: &Path, taken_at_ns: i64) -> Result<(), ControlError> {
+    must_be_there(source)?;
     let made = |error: std::io::Error| ControlError::Create { path: target.to_owned(), source: error };
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(made)?;
     let open = |path: &Path| {
@@ -99,7 +100,7 @@ mod tests {
     fn a_copy_holds_no_logins() {
         let folder = tempfile::tempdir().unwrap();
         let (live, copied) = (folder.path().join("control.db"), folder.path().join("copy.db"));
-        let control = Control::open(&live).unwrap();
+        let control = Control::create(&live).unwrap();
         let password =
             StoredPassword { hash: "-".into(), default_digest: [0; 32], default_expires_at_ns: None, since_ns: 1 };
         let account = Account {
@@ -121,7 +122,7 @@ mod tests {
     fn a_copy_is_whole_while_the_store_is_open_and_knows_that_it_is_one() {
         let folder = tempfile::tempdir().unwrap();
         let (live, copied) = (folder.path().join("control.db"), folder.path().join("copy.db"));
-        let control = Control::open(&live).unwrap();
+        let control = Control::create(&live).unwrap();
         let customer = Customer { reference: "C-1".into(), name: "Acme".into(), created_at_ns: 1 };
         control.create_customer(&customer, &trace()).unwrap();
         assert_eq!(control.restored_from().unwrap(), None);

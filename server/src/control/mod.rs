@@ -5,6 +5,7 @@
 //! Invariant: I7 — with `catalog`, the only home of `rusqlite`; each statement is written once, in the module of its table.
 //! Invariant: a change and its audit row are one transaction, `synchronous=FULL`: durable before the answer, or not at all.
 
+pub mod account_end;
 pub mod accounts;
 pub mod agents;
 pub mod alarms;
@@ -55,6 +56,12 @@ pub enum ControlError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// There is no control store.
+    #[error("there is no control store {path}")]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
     },
     /// The file is not a control store of a known version.
     #[error("the control store has version {version}, this program knows up to {newest}")]
@@ -120,11 +127,21 @@ pub struct Control {
 }
 
 impl Control {
-    /// Opens the store at `path`, makes it if there is none, and brings it to the newest version.
+    /// Opens the store at `path` and brings it to the newest version. One that is lost is not made anew: an empty one would be copied over the
+    /// last copies of it.
     ///
     /// # Errors
-    /// [`ControlError::Open`], [`ControlError::UnknownVersion`], or SQLite's.
+    /// [`ControlError::Missing`], also of an empty file, [`ControlError::Open`], [`ControlError::UnknownVersion`], or SQLite's.
     pub fn open(path: &Path) -> Result<Self, ControlError> {
+        must_be_there(path)?;
+        Self::create(path)
+    }
+
+    /// Makes the store at `path`, or opens the one that is there.
+    ///
+    /// # Errors
+    /// [`ControlError::Create`], or as [`Self::open`].
+    pub fn create(path: &Path) -> Result<Self, ControlError> {
         let opened = |source: std::io::Error| ControlError::Create { path: path.to_owned(), source };
         // SQLite would make the file readable by everybody; its journal takes the mode of the file.
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(opened)?;
@@ -156,6 +173,12 @@ impl Control {
         let transaction = connection.transaction()?;
         work(&transaction)
     }
+}
+
+/// Refuses a control store that is missing or empty.
+fn must_be_there(path: &Path) -> Result<(), ControlError> {
+    let is_there = std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
+    if is_there { Ok(()) } else { Err(ControlError::Missing { path: path.to_owned() }) }
 }
 
 /// A `u64` as SQLite keeps it. Everything that is stored was checked to be far below the limit.

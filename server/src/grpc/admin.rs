@@ -179,6 +179,15 @@ impl v1::admin_server::Admin for AdminService {
         Ok(Response::new(v1::RevokeSubscriptionAgentReply {}))
     }
 
+    async fn set_account_end(
+        &self,
+        request: Request<v1::SetAccountEndRequest>,
+    ) -> Result<Response<v1::SetAccountEndReply>, Status> {
+        let trace = caller::trace(&request);
+        self.end_account(request.into_inner(), trace).await.map_err(status::of_failure)?;
+        Ok(Response::new(v1::SetAccountEndReply {}))
+    }
+
     async fn set_operator_networks(
         &self,
         request: Request<v1::SetOperatorNetworksRequest>,
@@ -300,6 +309,23 @@ impl AdminService {
         Ok(default.to_string())
     }
 
+    async fn end_account(&self, request: v1::SetAccountEndRequest, trace: Trace) -> Result<(), Failure> {
+        let v1::SetAccountEndRequest { identifier, ends_at_ns, reason } = request;
+        check_name("reason", &reason)?;
+        let identifier = normal_identifier(&identifier);
+        if is_own(&identifier, &trace) {
+            return Err(status::invalid("identifier", "own_account"));
+        }
+        let ends_at_ns = Some(ends_at_ns).filter(|ends| *ends != 0);
+        let objects = self.subscriptions.objects().clone();
+        with_control(&self.control, move |control| {
+            let set = control.set_account_end(&identifier, ends_at_ns, &reason, &trace)?;
+            set.subscription.inspect(|whose| replaced::keep(&objects, whose, &identifier, set.password_since_ns));
+            Ok(())
+        })
+        .await
+    }
+
     async fn make_enrolment(&self, request: v1::CreateEnrolmentTokenRequest, trace: Trace) -> Result<String, Failure> {
         let valid_s = match i64::from(request.valid_s) {
             0 => ENROLMENT_TOKEN_S,
@@ -330,12 +356,16 @@ fn networks_from(networks: &[String], identifier: &str, trace: &Trace) -> Result
     }
     let read = |text: &String| text.parse::<IpNet>().map_err(|_| status::invalid("networks", "network"));
     let networks = networks.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let is_own = trace.who == format!("operator:{}", normal_identifier(identifier));
     let admitted = trace.address.parse().is_ok_and(|address| admits(&networks, address));
-    if is_own && !networks.is_empty() && !admitted {
+    if is_own(&normal_identifier(identifier), trace) && !networks.is_empty() && !admitted {
         return Err(status::invalid("networks", "own_address"));
     }
     Ok(networks)
+}
+
+/// True if an operator's call is about their own account.
+fn is_own(identifier: &str, trace: &Trace) -> bool {
+    trace.who.strip_prefix("operator:") == Some(identifier)
 }
 
 fn wire_customer(customer: Customer) -> v1::Customer {

@@ -39,6 +39,7 @@ pub fn of_control(error: &ControlError) -> Failure {
             Failure::new(ErrorCode::StoreFull)
         }
         ControlError::Open { .. }
+        | ControlError::Missing { .. }
         | ControlError::Create { .. }
         | ControlError::UnknownVersion { .. }
         | ControlError::Sql(_)

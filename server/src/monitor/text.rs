@@ -156,9 +156,18 @@ mod tests {
                 }
             }
         }
-        for topic in
-            ["suspension", "resumed", "maintenance", "relocation", "password_reset", "password_withdrawn", "end", "?"]
-        {
+        for topic in [
+            "suspension",
+            "resumed",
+            "maintenance",
+            "relocation",
+            "password_reset",
+            "password_withdrawn",
+            "account_ended",
+            "account_reopened",
+            "end",
+            "?",
+        ] {
             let notice = Notice::told("BC-1", (topic, "2026-11-22T12:00:00Z → … : disque"), since);
             for texts in [Texts::FRENCH.plain(), Texts::ENGLISH] {
                 let (subject, body) = letter(&notice, true, texts);

@@ -29,7 +29,7 @@ fn jobs_of(root: &Path, now_ns: &Arc<AtomicI64>, specs: Vec<Spec>, places: &[Sub
     for place in places {
         subscriptions.get(place).unwrap();
     }
-    let control = Arc::new(Control::open(&root.join("control.db")).unwrap());
+    let control = Arc::new(Control::create(&root.join("control.db")).unwrap());
     Jobs::new(control, subscriptions, specs).unwrap()
 }
 

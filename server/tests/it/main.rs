@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "a proof prints its seed and its counts")]
 
 mod account;
+mod account_end;
 mod admin;
 mod alarms;
 mod allowance;
@@ -67,4 +68,5 @@ mod support;
 mod trail;
 mod trail_altered;
 mod upkeep;
+mod wire;
 mod year;

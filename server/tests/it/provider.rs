@@ -126,7 +126,7 @@ impl Provider {
         let identity = Identity::load(&home.join(IDENTITY_FOLDER)).unwrap();
         let leaf = identity.leaf(&config.names, &environment.random, self.now()).unwrap();
         let certificates = Arc::new(Certificates::new(leaf, None).unwrap());
-        let control = Arc::new(Control::open(&home.join(CONTROL_FILE)).unwrap());
+        let control = Arc::new(Control::create(&home.join(CONTROL_FILE)).unwrap());
         let server = Arc::new(subscriptions(&home, &config, &identity, &control, &environment).unwrap());
         let guards = Guards::new(control.clone(), server.clone());
         guards.start(self.now()).unwrap();

@@ -106,7 +106,7 @@ impl Site {
     /// The same, where it may fail.
     pub fn open(root: &Path, world: &World) -> anyhow::Result<Self> {
         let base = settings(root, 1 << 40);
-        let control = Arc::new(Control::open(&root.join("control.db"))?);
+        let control = Arc::new(Control::create(&root.join("control.db"))?);
         let (clock_ns, terms, default_terms) = (world.now_ns.clone(), world.terms.clone(), base.terms.clone());
         let settings = Settings {
             clock: Clock::new(move || moment(clock_ns.load(Ordering::SeqCst))),
