@@ -41,6 +41,7 @@ use crate::ballast;
 use crate::clock::{Clock, Random};
 use crate::config::Config;
 use crate::control::{Control, ControlError};
+use crate::folder_lock::FolderLock;
 use crate::grpc::account::AccountService;
 use crate::grpc::admin::AdminService;
 use crate::grpc::approvals::ApprovalsService;
@@ -113,6 +114,7 @@ pub struct Running {
     stop: watch::Sender<Stop>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     workers: Workers,
+    _folder: FolderLock,
 }
 
 impl Running {
@@ -174,6 +176,7 @@ impl Running {
 pub async fn start(folder: &Path, config: &Config, environment: &Environment) -> anyhow::Result<Running> {
     let Environment { clock, random } = environment;
     ballast::trim(folder);
+    let held = FolderLock::take(folder)?;
     let identity = Identity::load(&folder.join(IDENTITY_FOLDER))?;
     let leaf = identity.leaf(&config.names, random, clock.now())?;
     let certificates = Arc::new(Certificates::new(leaf, config.public_certificate.as_ref())?);
@@ -224,7 +227,7 @@ pub async fn start(folder: &Path, config: &Config, environment: &Environment) ->
     tokio::spawn(upkeep(subscriptions, guards.clone(), stopped));
     let ended = stop.clone();
     let serving = tokio::spawn(async move { serve(router, &authenticator, connections, ended, &traffic).await });
-    Ok(Running { address, metrics, fingerprint, control, monitor, guards, stop, serving, workers })
+    Ok(Running { address, metrics, fingerprint, control, monitor, guards, stop, serving, workers, _folder: held })
 }
 
 /// The storage engine of `folder`; nothing is opened yet. Staging lies beside the objects: a rename makes a pack of it.

@@ -77,6 +77,7 @@ pub mod connection;
 pub mod contract;
 pub mod control;
 pub mod durable;
+pub mod folder_lock;
 pub mod grpc;
 pub mod identity;
 pub mod keyrings;

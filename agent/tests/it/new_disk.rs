@@ -29,12 +29,11 @@ fn an_empty_disk_is_a_store_only_once_declared_and_begins_anew() {
     let refused = world.server_command("mark-store").expect(&[2]);
     assert!(refused.stderr.contains(&format!("--confirm {path}")), "{}", refused.stderr);
     assert_eq!(std::fs::read_dir(&store).unwrap().count(), 0, "nothing was made");
-    // Somebody at work on a catalog: it stays where it is, and the disk stays undeclared.
-    let catalog = std::fs::read_dir(world.catalogs()).unwrap().next().unwrap().unwrap().path();
-    let at_work = std::fs::File::options().write(true).open(catalog.join("lock")).unwrap();
+    // Somebody at work on the folder: the catalogs stay where they are, and the disk stays undeclared.
+    let at_work = std::fs::File::options().write(true).open(world.server_folder().join("lock")).unwrap();
     at_work.lock().unwrap();
     world.server_command_with("mark-store", &["--confirm", &path]).expect(&[11]);
-    assert!(catalog.is_dir(), "the catalog was moved");
+    assert!(world.catalogs().is_dir(), "the catalogs were moved");
     assert!(!store.join("dobaas-store").exists(), "the disk was declared");
     drop(at_work);
     world.server_command_with("mark-store", &["--confirm", &path]).expect(&[0]);

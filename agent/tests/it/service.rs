@@ -197,3 +197,16 @@ fn another_user_than_the_services_does_nothing_in_its_folder() {
     std::os::unix::fs::chown(world.server_folder(), Some(0), None).unwrap();
     world.start_server();
 }
+
+#[test]
+fn what_needs_the_server_stopped_is_refused_while_it_runs() {
+    let mut world = World::new();
+    for command in ["serve", "scrub", "rebuild", "restore-control", "mark-store"] {
+        let refused = world.server_command(command).expect(&[11]);
+        assert!(refused.stderr.contains("systemctl stop dobaas-server"), "{refused:?}");
+    }
+    world.server_command("backup-control").expect(&[0]);
+    world.kill_server();
+    world.server_command("scrub").expect(&[0]);
+    world.start_server();
+}

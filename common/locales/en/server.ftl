@@ -32,7 +32,7 @@ server-config-valid = The configuration is valid.
 server-failed = Failed: { $cause }
 server-folder-exists = The folder exists: nothing was changed. Choose a folder that does not exist.
 server-identity-unusable = The identity file { $path } is missing or not valid. Restore the folder "identity" from its copy; do not make another root, the agents would refuse it.
-server-config-unreadable = The configuration { $path } cannot be read. Make the server with "dobaas-server init", or check the rights of the file.
+server-config-unreadable = The configuration { $path } cannot be read. Check the folder and the rights of the file. For a new server: "dobaas-server init". If only this file is lost, make a server elsewhere with "init", copy its server.toml here and correct it.
 server-config-key = The configuration holds an unknown key: "{ $key }". The nearest known key is "{ $nearest }".
 server-config-invalid = The configuration is not valid: { $message }
 
@@ -65,6 +65,7 @@ server-scrub-clean = Everything is as it was stored.
 server-scrub-damaged = Damage was found. The agents send again what they still have; keep the disk and tell the customer about the affected snapshots.
 server-subscription-busy = The subscription is in use by another process. Stop "dobaas-server serve", then try again.
 server-other-owner = The folder { $folder } belongs to the user { $owner }. Nothing was done: the service could not open what another user makes in it. Run the same command as that user: sudo -u { $owner } dobaas-server …
+server-folder-busy = Another process works on { $folder }: nothing was done. Stop the server (systemctl stop dobaas-server) or wait until the other command has ended, then try again.
 server-needs-rebuild = The catalog is missing or does not know everything that is stored. Run "dobaas-server rebuild" before anything else.
 server-no-store = The folder { $folder } is not a Do'BaaS store: its file "dobaas-store" is missing. Nothing was made. Mount the disk of the store, or correct the key "store" of the configuration, then try again. If the disk was replaced, declare the new one with "dobaas-server mark-store".
 server-store-emptied = The store holds nothing any more of what the catalog of the subscription knows. Nothing was changed. Check that the disk of the store is mounted and whole; if objects are really lost, run "dobaas-server rebuild".

@@ -32,7 +32,7 @@ server-config-valid = La configuration est valable.
 server-failed = Échec : { $cause }
 server-folder-exists = Le dossier existe déjà : rien n'a été changé. Choisissez un dossier qui n'existe pas.
 server-identity-unusable = Le fichier d'identité { $path } manque ou n'est pas valable. Restaurez le dossier « identity » depuis sa copie ; ne créez pas de nouvelle racine, les agents la refuseraient.
-server-config-unreadable = La configuration { $path } ne peut pas être lue. Créez le serveur avec « dobaas-server init », ou vérifiez les droits du fichier.
+server-config-unreadable = La configuration { $path } ne peut pas être lue. Vérifiez le dossier et les droits du fichier. Pour un nouveau serveur : « dobaas-server init ». Si seul ce fichier est perdu, faites un serveur ailleurs avec « init », copiez son server.toml ici et corrigez-le.
 server-config-key = La configuration contient une clé inconnue : « { $key } ». La clé connue la plus proche est « { $nearest } ».
 server-config-invalid = La configuration n'est pas valable : { $message }
 
@@ -65,6 +65,7 @@ server-scrub-clean = Tout est tel qu'il a été stocké.
 server-scrub-damaged = Des dommages ont été trouvés. Les agents renverront ce qu'ils ont encore ; gardez le disque et prévenez le client pour les sauvegardes touchées.
 server-subscription-busy = L'abonnement est utilisé par un autre processus. Arrêtez « dobaas-server serve », puis recommencez.
 server-other-owner = Le dossier { $folder } appartient à l'utilisateur { $owner }. Rien n'a été fait : le service ne pourrait pas ouvrir ce qu'un autre utilisateur y crée. Lancez la même commande sous son nom : sudo -u { $owner } dobaas-server …
+server-folder-busy = Un autre processus travaille sur { $folder } : rien n'a été fait. Arrêtez le serveur (systemctl stop dobaas-server) ou attendez la fin de l'autre commande, puis recommencez.
 server-needs-rebuild = Le catalogue manque ou ne connaît pas tout ce qui est stocké. Lancez « dobaas-server rebuild » avant tout le reste.
 server-no-store = Le dossier { $folder } n'est pas un stockage Do'BaaS : il lui manque son fichier « dobaas-store ». Rien n'a été créé. Montez le disque du stockage, ou corrigez la clé « store » de la configuration, puis recommencez. Si le disque a été remplacé, déclarez le nouveau avec « dobaas-server mark-store ».
 server-store-emptied = Le stockage ne contient plus rien de ce que le catalogue de l'abonnement connaît. Rien n'a été changé. Vérifiez que le disque du stockage est monté et entier ; si des objets sont vraiment perdus, lancez « dobaas-server rebuild ».

@@ -12,6 +12,7 @@ use super::folder;
 use super::output::Output;
 use crate::app::{CONTROL_FILE, Environment};
 use crate::config::Config;
+use crate::folder_lock::FolderLock;
 use crate::store::control_copies::{ControlCopies, CopyName};
 use crate::store::objects::Objects;
 use crate::upkeep::control_copy;
@@ -38,9 +39,10 @@ pub fn backup(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
 /// Puts a copy in the place of a control store that is gone.
 ///
 /// # Errors
-/// If one is there, or the copy is not what it was.
+/// If the server runs, a control store is there, or the copy is not what it was.
 pub fn restore(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
     let copies = copies(matches)?;
+    let _held = FolderLock::take(&folder(matches))?;
     let named = |file: &str| CopyName::named(file).ok_or_else(|| UsageError::new("--copy", file));
     let wanted = text(matches, "copy").map(named).transpose()?;
     let restored = control_copy::restore(&folder(matches).join(CONTROL_FILE), &copies, wanted.as_ref())?;

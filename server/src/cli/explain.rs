@@ -11,6 +11,7 @@ use super::runtime::RuntimeError;
 use crate::config::ConfigError;
 use crate::contract::location::LocationRefused;
 use crate::control::ControlError;
+use crate::folder_lock::FolderLockError;
 use crate::identity::IdentityError;
 use crate::monitor::settings::AlarmsRefused;
 use crate::session::error::SessionError;
@@ -44,7 +45,9 @@ pub fn exit(error: &anyhow::Error) -> Exit {
     let is_busy = |cause: &(dyn std::error::Error + 'static)| {
         matches!(cause.downcast_ref::<SessionError>(), Some(SessionError::InUse))
     };
-    if error.chain().any(is_busy) {
+    let is_served =
+        |cause: &(dyn std::error::Error + 'static)| matches!(cause.downcast_ref(), Some(FolderLockError::Busy(_)));
+    if error.chain().any(|cause| is_busy(cause) || is_served(cause)) {
         Exit::Busy
     } else if error.chain().any(|cause| cause.is::<UsageError>()) {
         Exit::Usage
@@ -76,6 +79,12 @@ fn sentence(cause: &(dyn std::error::Error + 'static), texts: Texts) -> Option<S
     let store = || match cause.downcast_ref::<StoreError>()? {
         StoreError::NoStore(folder) => Some(texts.say_with("server-no-store", &[("folder", folder.into())])),
         _ => None,
+    };
+    let lock = || match cause.downcast_ref()? {
+        FolderLockError::Busy(folder) => {
+            Some(texts.say_with("server-folder-busy", &[("folder", folder.display().to_string().into())]))
+        }
+        FolderLockError::Failed { .. } => None,
     };
     let owner = || {
         let OtherOwner { folder, owner } = cause.downcast_ref()?;
@@ -121,6 +130,7 @@ fn sentence(cause: &(dyn std::error::Error + 'static), texts: Texts) -> Option<S
         .or_else(identity)
         .or_else(session)
         .or_else(store)
+        .or_else(lock)
         .or_else(owner)
         .or_else(control)
         .or_else(runtime)

@@ -13,6 +13,7 @@ use super::folder;
 use crate::app::{self, CONTROL_FILE, Environment, IDENTITY_FOLDER};
 use crate::config::Config;
 use crate::control::Control;
+use crate::folder_lock::FolderLock;
 use crate::identity::Identity;
 use crate::subscriptions::Subscriptions;
 
@@ -24,6 +25,7 @@ pub struct Work {
     pub wanted: Vec<(SubscriptionId, String)>,
     /// When the command began, in nanoseconds since 1970.
     pub now_ns: i64,
+    _folder: FolderLock,
 }
 
 /// Opens the engine of the folder that a command was given.
@@ -34,6 +36,7 @@ pub fn open(matches: &ArgMatches) -> anyhow::Result<Work> {
     let folder = folder(matches);
     let environment = Environment::system();
     let config = Config::load(&folder).with_context(|| folder.display().to_string())?;
+    let held = FolderLock::take(&folder)?;
     let (subscriptions, control) = engine(&folder, &config, &environment)?;
     let known = control.subscriptions(None)?;
     let reference = |id: &SubscriptionId| {
@@ -47,7 +50,7 @@ pub fn open(matches: &ArgMatches) -> anyhow::Result<Work> {
     };
     match text(matches, "subscription") {
         Some(name) if wanted.is_empty() => Err(UsageError::new("SUBSCRIPTION", name).into()),
-        _ => Ok(Work { subscriptions, wanted, now_ns: environment.clock.now_ns() }),
+        _ => Ok(Work { subscriptions, wanted, now_ns: environment.clock.now_ns(), _folder: held }),
     }
 }
 

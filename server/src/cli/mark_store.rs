@@ -4,7 +4,7 @@
 //! place, with what could be saved or with nothing, says so here.
 //!
 //! Invariant: an empty folder is marked only if its path was typed: everything that the catalogs know is then gone. They are set aside, not
-//! removed, and only while nobody is at work on one. A server that runs but has no subscription open is not noticed.
+//! removed.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use super::folder;
 use super::output::Output;
 use crate::app::CATALOGS_FOLDER;
 use crate::config::Config;
-use crate::session::recover::lock;
+use crate::folder_lock::FolderLock;
 use crate::store::durable::move_new;
 use crate::store::error::StoreError;
 use crate::store::objects::Objects;
@@ -35,10 +35,11 @@ struct Marked {
 /// Runs the command.
 ///
 /// # Errors
-/// If the folder is marked already, cannot be read or written, or is empty and was not confirmed.
+/// If the server runs, or the folder is marked already, cannot be read or written, or is empty and was not confirmed.
 pub fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
     let folder = folder(matches);
     let config = Config::load(&folder).with_context(|| folder.display().to_string())?;
+    let _held = FolderLock::take(&folder)?;
     let path = config.store.display().to_string();
     let said = |key: &str| output.texts.say_with(key, &[("folder", (&path).into())]);
     match Objects::find(&config.store, config.reserve.min_bytes) {
@@ -72,24 +73,16 @@ pub fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Renames the folder of the catalogs, which describe what is gone; where it is now. Nobody may be at work on one of them.
+/// Renames the folder of the catalogs, which describe what is gone; where it is now.
 fn set_catalogs_aside(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     let catalogs = folder.join(CATALOGS_FOLDER);
     if !catalogs.is_dir() {
         return Ok(None);
     }
-    let mut locks = Vec::new();
-    for entry in std::fs::read_dir(&catalogs)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            locks.push(lock(&entry.path())?);
-        }
-    }
     let free =
         (1..).map(|number| folder.join(format!("{CATALOGS_FOLDER}-before-{number}"))).find(|path| !path.exists());
     let aside = free.context("no name is free")?;
     move_new(&catalogs, &aside)?;
-    drop(locks);
     crate::durable::sync_folder(folder)?;
     Ok(Some(aside))
 }
