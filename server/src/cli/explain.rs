@@ -3,7 +3,10 @@
 //! Invariant: a refusal of the contract is said whole in French and in English; the cause of a technical failure is
 //! appended as the system gives it.
 
-use common::text::Texts;
+use std::error::Error;
+use std::path::Path;
+
+use common::text::{Arg, Texts};
 
 use super::exit::Exit;
 use super::owner::OtherOwner;
@@ -42,12 +45,11 @@ pub fn explain(error: &anyhow::Error, texts: Texts) -> String {
 
 /// How the program ends.
 pub fn exit(error: &anyhow::Error) -> Exit {
-    let is_busy = |cause: &(dyn std::error::Error + 'static)| {
-        matches!(cause.downcast_ref::<SessionError>(), Some(SessionError::InUse))
+    let is_busy = |cause: &(dyn Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(SessionError::InUse))
+            || matches!(cause.downcast_ref(), Some(FolderLockError::Busy(_)))
     };
-    let is_served =
-        |cause: &(dyn std::error::Error + 'static)| matches!(cause.downcast_ref(), Some(FolderLockError::Busy(_)));
-    if error.chain().any(|cause| is_busy(cause) || is_served(cause)) {
+    if error.chain().any(is_busy) {
         Exit::Busy
     } else if error.chain().any(|cause| cause.is::<UsageError>()) {
         Exit::Usage
@@ -56,86 +58,28 @@ pub fn exit(error: &anyhow::Error) -> Exit {
     }
 }
 
-fn sentence(cause: &(dyn std::error::Error + 'static), texts: Texts) -> Option<String> {
-    let location = cause.downcast_ref::<LocationRefused>().map(|refused| location(refused, texts));
-    let alarms = || cause.downcast_ref::<AlarmsRefused>().map(|refused| alarms(refused, texts));
-    let config = || cause.downcast_ref::<ConfigError>().and_then(|error| config(error, texts));
-    let setup = || {
-        let exists = matches!(cause.downcast_ref::<SetupError>(), Some(SetupError::Exists));
-        exists.then(|| texts.say("server-folder-exists"))
-    };
-    let identity = || match cause.downcast_ref::<IdentityError>() {
-        Some(IdentityError::Invalid { path, .. } | IdentityError::Read { path, .. }) => {
-            Some(texts.say_with("server-identity-unusable", &[("path", path.display().to_string().into())]))
-        }
-        _ => None,
-    };
-    let session = || match cause.downcast_ref::<SessionError>()? {
-        SessionError::InUse => Some(texts.say("server-subscription-busy")),
-        SessionError::NeedsRebuild(_) => Some(texts.say("server-needs-rebuild")),
-        SessionError::StoreEmptied(_) => Some(texts.say("server-store-emptied")),
-        _ => None,
-    };
-    let store = || match cause.downcast_ref::<StoreError>()? {
-        StoreError::NoStore(folder) => Some(texts.say_with("server-no-store", &[("folder", folder.into())])),
-        _ => None,
-    };
-    let lock = || match cause.downcast_ref()? {
-        FolderLockError::Busy(folder) => {
-            Some(texts.say_with("server-folder-busy", &[("folder", folder.display().to_string().into())]))
-        }
-        FolderLockError::Failed { .. } => None,
-    };
-    let owner = || {
-        let OtherOwner { folder, owner } = cause.downcast_ref()?;
-        let args = [("folder", folder.display().to_string().into()), ("owner", owner.into())];
-        Some(texts.say_with("server-other-owner", &args))
-    };
-    let of_copy = || match cause.downcast_ref() {
-        Some(CopyError::Control(error)) => Some(error),
-        _ => None,
-    };
-    let control = || match cause.downcast_ref::<ControlError>().or_else(of_copy)? {
-        ControlError::Missing { path } => {
-            Some(texts.say_with("control-missing", &[("path", path.display().to_string().into())]))
-        }
-        ControlError::UnknownVersion { version, newest } => {
-            let args = [("version", version.to_string().into()), ("newest", newest.to_string().into())];
-            Some(texts.say_with("control-newer", &args))
-        }
-        _ => None,
-    };
-    let runtime = || match cause.downcast_ref::<RuntimeError>()? {
-        RuntimeError::NoThread(_) => Some(texts.say("no-thread")),
-        RuntimeError::Events(_) => None,
-    };
-    let copy = || match cause.downcast_ref::<CopyError>()? {
-        CopyError::None => Some(texts.say("control-none")),
-        CopyError::Exists(path) => {
-            Some(texts.say_with("control-exists", &[("path", path.display().to_string().into())]))
-        }
-        CopyError::Store(StoreError::Damaged(file)) => {
-            Some(texts.say_with("control-copy-damaged", &[("file", file.into())]))
-        }
-        _ => None,
-    };
-    let usage = || {
-        let error = cause.downcast_ref::<UsageError>()?;
-        Some(texts.say_with("usage-invalid-value", &[("option", error.name.into()), ("value", (&error.value).into())]))
-    };
-    location
-        .or_else(alarms)
-        .or_else(config)
-        .or_else(setup)
-        .or_else(identity)
-        .or_else(session)
-        .or_else(store)
-        .or_else(lock)
-        .or_else(owner)
-        .or_else(control)
-        .or_else(runtime)
-        .or_else(copy)
-        .or_else(usage)
+/// What is said of a cause, if it is of the kind that this is for and says more than its own text.
+type Sentence = fn(&(dyn Error + 'static), Texts) -> Option<String>;
+
+/// One for each kind of error.
+const SENTENCES: [Sentence; 13] = [
+    |cause, texts| cause.downcast_ref().map(|refused| location(refused, texts)),
+    |cause, texts| cause.downcast_ref().map(|refused| alarms(refused, texts)),
+    |cause, texts| cause.downcast_ref().and_then(|error| config(error, texts)),
+    |cause, texts| cause.downcast_ref().and_then(|error| setup(error, texts)),
+    |cause, texts| cause.downcast_ref().and_then(|error| identity(error, texts)),
+    |cause, texts| cause.downcast_ref().and_then(|error| session(error, texts)),
+    |cause, texts| cause.downcast_ref().and_then(|error| store(error, texts)),
+    |cause, texts| cause.downcast_ref().and_then(|error| folder(error, texts)),
+    |cause, texts| cause.downcast_ref().map(|other| owner(other, texts)),
+    |cause, texts| cause.downcast_ref().and_then(|error| control(error, texts)),
+    |cause, texts| cause.downcast_ref().and_then(|error| copy(error, texts)),
+    |cause, texts| cause.downcast_ref().and_then(|error| runtime(error, texts)),
+    |cause, texts| cause.downcast_ref().map(|error| usage(error, texts)),
+];
+
+fn sentence(cause: &(dyn Error + 'static), texts: Texts) -> Option<String> {
+    SENTENCES.iter().find_map(|say| say(cause, texts))
 }
 
 fn location(refused: &LocationRefused, texts: Texts) -> String {
@@ -154,9 +98,7 @@ fn alarms(refused: &AlarmsRefused, texts: Texts) -> String {
 
 fn config(error: &ConfigError, texts: Texts) -> Option<String> {
     match error {
-        ConfigError::Read { path, .. } => {
-            Some(texts.say_with("server-config-unreadable", &[("path", path.display().to_string().into())]))
-        }
+        ConfigError::Read { path, .. } => Some(texts.say_with("server-config-unreadable", &[("path", shown(path))])),
         ConfigError::UnknownKey { key, nearest } => {
             Some(texts.say_with("server-config-key", &[("key", key.into()), ("nearest", (*nearest).into())]))
         }
@@ -165,4 +107,80 @@ fn config(error: &ConfigError, texts: Texts) -> Option<String> {
         }
         ConfigError::Location(_) | ConfigError::Alarms(_) => None,
     }
+}
+
+fn setup(error: &SetupError, texts: Texts) -> Option<String> {
+    matches!(error, SetupError::Exists).then(|| texts.say("server-folder-exists"))
+}
+
+fn identity(error: &IdentityError, texts: Texts) -> Option<String> {
+    match error {
+        IdentityError::Invalid { path, .. } | IdentityError::Read { path, .. } => {
+            Some(texts.say_with("server-identity-unusable", &[("path", shown(path))]))
+        }
+        _ => None,
+    }
+}
+
+fn session(error: &SessionError, texts: Texts) -> Option<String> {
+    match error {
+        SessionError::InUse => Some(texts.say("server-subscription-busy")),
+        SessionError::NeedsRebuild(_) => Some(texts.say("server-needs-rebuild")),
+        SessionError::StoreEmptied(_) => Some(texts.say("server-store-emptied")),
+        _ => None,
+    }
+}
+
+fn store(error: &StoreError, texts: Texts) -> Option<String> {
+    match error {
+        StoreError::NoStore(folder) => Some(texts.say_with("server-no-store", &[("folder", folder.into())])),
+        _ => None,
+    }
+}
+
+fn folder(error: &FolderLockError, texts: Texts) -> Option<String> {
+    match error {
+        FolderLockError::Busy(folder) => Some(texts.say_with("server-folder-busy", &[("folder", shown(folder))])),
+        FolderLockError::Failed { .. } => None,
+    }
+}
+
+fn owner(other: &OtherOwner, texts: Texts) -> String {
+    let args = [("folder", shown(&other.folder)), ("owner", (&other.owner).into())];
+    texts.say_with("server-other-owner", &args)
+}
+
+fn control(error: &ControlError, texts: Texts) -> Option<String> {
+    match error {
+        ControlError::Missing { path } => Some(texts.say_with("control-missing", &[("path", shown(path))])),
+        ControlError::UnknownVersion { version, newest } => {
+            let args = [("version", version.to_string().into()), ("newest", newest.to_string().into())];
+            Some(texts.say_with("control-newer", &args))
+        }
+        _ => None,
+    }
+}
+
+fn copy(error: &CopyError, texts: Texts) -> Option<String> {
+    match error {
+        CopyError::None => Some(texts.say("control-none")),
+        CopyError::Exists(path) => Some(texts.say_with("control-exists", &[("path", shown(path))])),
+        CopyError::Store(StoreError::Damaged(file)) => {
+            Some(texts.say_with("control-copy-damaged", &[("file", file.into())]))
+        }
+        CopyError::Control(error) => control(error, texts),
+        CopyError::Store(error) => store(error, texts),
+    }
+}
+
+fn runtime(error: &RuntimeError, texts: Texts) -> Option<String> {
+    matches!(error, RuntimeError::NoThread(_)).then(|| texts.say("no-thread"))
+}
+
+fn usage(error: &UsageError, texts: Texts) -> String {
+    texts.say_with("usage-invalid-value", &[("option", error.name.into()), ("value", (&error.value).into())])
+}
+
+fn shown(path: &Path) -> Arg<'static> {
+    path.display().to_string().into()
 }
