@@ -95,7 +95,7 @@ fn an_account_that_ended_does_not_come_back_with_older_records() {
 }
 
 #[test]
-fn a_server_without_its_records_makes_no_empty_ones_and_says_how_to_get_them_back() {
+fn a_server_whose_records_are_lost_makes_no_empty_ones_and_says_how_to_get_them_back() {
     let mut world = World::new();
     std::fs::write(world.machine().source().join("a"), "a").unwrap();
     world.machine().backup().expect(&[0]);
@@ -113,6 +113,9 @@ fn a_server_without_its_records_makes_no_empty_ones_and_says_how_to_get_them_bac
         }
         assert_eq!(world.server_folder().join("control.db").exists(), empty, "none is made");
     }
+    std::fs::write(world.server_folder().join("control.db"), vec![7; 8_192]).unwrap();
+    let refused = world.server_command("serve").expect(&[1]);
+    assert!(refused.stderr.contains("abîmés") && refused.stderr.contains("restore-control"), "{refused:?}");
     remove_records(&world);
     world.server_command("restore-control").expect(&[0]);
     world.start_server();

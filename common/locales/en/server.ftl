@@ -82,6 +82,7 @@ control-restored = Records put back from the copy of { $at }.
     Pruning waits until an operator has seen this and allows it.
 control-missing = The provider's records ({ $path }) are missing or empty: nothing was made. Check that the server's disk is mounted. If they are lost, put their last copy back with "dobaas-server restore-control", then start again.
 control-newer = The provider's records (control.db) are those of a newer dobaas-server: version { $version }, this one reads up to version { $newest }. Nothing was changed. Install the newer program again.
+control-damaged = The provider's records (control.db) are damaged: nothing was changed. Keep them aside: move control.db, control.db-wal and control.db-shm, then put their last copy back with "dobaas-server restore-control".
 control-none = There is no copy of the records in this store.
 control-exists = { $path } exists: nothing was changed. Stop the server, move this file away (with its -wal and -shm files), then try again.
 control-copy-damaged = The copy { $file } is damaged: nothing was changed. Choose another one with --copy.

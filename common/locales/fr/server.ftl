@@ -82,6 +82,7 @@ control-restored = Registres remis en place à partir de la copie du { $at }.
     La purge attend qu'un opérateur l'ait vu et l'autorise.
 control-missing = Les registres du prestataire ({ $path }) manquent ou sont vides : rien n'a été créé. Vérifiez que le disque du serveur est monté. S'ils sont perdus, remettez leur dernière copie avec « dobaas-server restore-control », puis relancez.
 control-newer = Les registres du prestataire (control.db) sont ceux d'un dobaas-server plus récent : version { $version }, celui-ci lit jusqu'à la version { $newest }. Rien n'a été changé. Installez de nouveau le programme plus récent.
+control-damaged = Les registres du prestataire (control.db) sont abîmés : rien n'a été changé. Gardez-les de côté : déplacez control.db, control.db-wal et control.db-shm, puis remettez leur dernière copie avec « dobaas-server restore-control ».
 control-none = Il n'y a aucune copie des registres dans ce stockage.
 control-exists = { $path } existe : rien n'a été changé. Arrêtez le serveur, déplacez ce fichier (avec ses fichiers -wal et -shm), puis recommencez.
 control-copy-damaged = La copie { $file } est endommagée : rien n'a été changé. Choisissez-en une autre avec --copy.

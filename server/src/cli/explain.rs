@@ -157,6 +157,7 @@ fn control(error: &ControlError, texts: Texts) -> Option<String> {
             let args = [("version", version.to_string().into()), ("newest", newest.to_string().into())];
             Some(texts.say_with("control-newer", &args))
         }
+        error if error.is_damaged() => Some(texts.say("control-damaged")),
         _ => None,
     }
 }

@@ -118,6 +118,12 @@ impl ControlError {
         let full = Some(rusqlite::ErrorCode::DiskFull);
         matches!(self, Self::Sql(error) if error.sqlite_error_code() == full)
     }
+
+    /// True if the file is no control store, or not whole.
+    pub fn is_damaged(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        matches!(self, Self::Sql(error) if matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)))
+    }
 }
 
 /// The open control store. Calls block on the disk: handlers make them off the async workers.
@@ -201,10 +207,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_told_from_any_other_failure() {
+    fn a_full_disk_is_told_from_a_damaged_file_and_from_any_other_failure() {
         let failed = |code| ControlError::Sql(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None));
-        assert!(failed(rusqlite::ffi::SQLITE_FULL).is_full());
-        assert!(!failed(rusqlite::ffi::SQLITE_CORRUPT).is_full());
+        assert!(failed(rusqlite::ffi::SQLITE_FULL).is_full() && !failed(rusqlite::ffi::SQLITE_FULL).is_damaged());
+        assert!(!failed(rusqlite::ffi::SQLITE_CORRUPT).is_full() && failed(rusqlite::ffi::SQLITE_CORRUPT).is_damaged());
         assert!(!ControlError::SamePerson.is_full());
     }
 }
