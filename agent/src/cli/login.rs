@@ -51,6 +51,27 @@ pub fn pinned(url: &str, fingerprint: Option<&str>, context: &Context) -> Result
 /// # Errors
 /// Exit code 12 for wrong credentials.
 pub fn person(address: &Address, args: &PersonArgs, context: &Context) -> Result<Remote, CliError> {
+    let (remote, login, password) = logged_in(address, args, context)?;
+    if !login.must_change_password {
+        return Ok(remote.with_credential(login.token)?);
+    }
+    if args.new_password_file.is_none() && args.password().is_some() {
+        return Err(CliError::new(Exit::Credentials, "cli-must-change-password"));
+    }
+    note(&context.output.texts.say("setup-change-password"));
+    changed(&remote, login, &password, args, context)
+}
+
+/// Changes the password of a person, whether it is a default one or their own; every login but this one ends.
+///
+/// # Errors
+/// Exit code 12 for wrong credentials; what the server says of the new password.
+pub fn change_password(address: &Address, args: &PersonArgs, context: &Context) -> Result<Remote, CliError> {
+    let (remote, login, password) = logged_in(address, args, context)?;
+    changed(&remote, login, &password, args, context)
+}
+
+fn logged_in(address: &Address, args: &PersonArgs, context: &Context) -> Result<(Remote, Login, Secret), CliError> {
     let remote = context.connect(address, None)?;
     let identifier = match &args.identifier {
         Some(identifier) => identifier.clone(),
@@ -59,20 +80,13 @@ pub fn person(address: &Address, args: &PersonArgs, context: &Context) -> Result
     let (login, password) = tried(args.password().as_ref(), "prompt-password", context, |password| {
         Ok(context.wait(remote.login(&identifier, password))?)
     })?;
-    if login.must_change_password {
-        return changed(&remote, login, &password, args, context);
-    }
-    Ok(remote.with_credential(login.token)?)
+    Ok((remote, login, password))
 }
 
-/// Changes a default password to one that the server accepts.
+/// Changes a password to one that the server accepts.
 fn changed(remote: &Remote, login: Login, old: &str, args: &PersonArgs, context: &Context) -> Result<Remote, CliError> {
     let remote = remote.with_credential(login.token)?;
     let source = args.new_password_file.clone().map(SecretSource::File);
-    if source.is_none() && args.password().is_some() {
-        return Err(CliError::new(Exit::Credentials, "cli-must-change-password"));
-    }
-    note(&context.output.texts.say("setup-change-password"));
     loop {
         let new = match &source {
             Some(source) => source.read()?,

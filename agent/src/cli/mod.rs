@@ -27,6 +27,7 @@ mod meter;
 #[cfg(test)]
 mod named;
 mod output;
+mod password;
 mod proof;
 mod restore;
 mod runtime;
@@ -289,6 +290,7 @@ fn execute(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Service(ServiceCommand::Run) => service::run(context),
         Command::Service(ServiceCommand::Install(args)) => unit::install(&args, context),
         Command::Key(command) => key::run(&command, context),
+        Command::Password(args) => password::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }
 }

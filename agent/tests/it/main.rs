@@ -31,6 +31,7 @@ mod old_records;
 mod oracle;
 mod over_days;
 mod own_files;
+mod own_password;
 mod power_cut;
 mod process;
 mod restore;

@@ -427,6 +427,18 @@ impl Machine {
         std::fs::write(self.secrets.join("person"), own).unwrap();
     }
 
+    /// The person changes their own password into `new`, and gives that one from now on if it was taken.
+    pub fn change_password(&self, new: &str) -> Ended {
+        let (old, new_file) = (self.secrets.join("person"), self.secrets.join("person-new"));
+        std::fs::write(&new_file, new).unwrap();
+        let mut command = self.agent(&["password", "--identifier", PERSON, "--password-file"]);
+        let ended = Ended::of(command.arg(&old).arg("--new-password-file").arg(new_file));
+        if ended.code() == 0 {
+            self.remember_password(new);
+        }
+        ended
+    }
+
     /// One run on a machine where no program is found by its name.
     pub fn backup_without_tools(&self) -> Ended {
         Ended::of(self.agent(&["backup"]).env("PATH", "/absent"))

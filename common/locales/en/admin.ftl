@@ -2,6 +2,7 @@
 
 help-dobaas-admin = Administration of the Do'BaaS backup service
 help-admin-login = Opens a login; a default password is changed at once
+help-admin-password = Change your own password; your other logins end
 help-admin-logout = Ends the login
 help-admin-customer = Customers
 help-admin-customer-create = Records a customer

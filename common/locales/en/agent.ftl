@@ -257,6 +257,7 @@ cli-path-missing = { $path } does not exist or cannot be read. Check the path an
 cli-output = The output could not be written.
 cli-crashed = The program stopped on an internal error. Whatever has a receipt is backed up; report the error to your provider.
 no-thread = The system gives this program no thread: memory or the number of processes is limited too low (ulimit, MemoryMax, TasksMax), or the machine has none left. Nothing is lost: free some or raise the limit, then start it again.
+password-changed = The password is changed; your other logins have ended. Installed machines do not depend on it.
 cli-interrupted = Interrupted. Nothing is lost: the next run goes on where this one stopped.
 cli-set-unknown = This machine has no source "{ $source }". "dobaas status" shows its own; "dobaas sources set" adds one.
 cli-no-set = This machine has nothing to back up yet. Choose it: dobaas sources set SOURCE --path FOLDER

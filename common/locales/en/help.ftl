@@ -50,6 +50,7 @@ help-service = The service that backs up by schedule
 help-service-run = Backs up the sources of this machine by their schedules, without end
 help-service-install = Installs and starts the service (systemd)
 help-service-install-print = Prints the systemd unit and installs nothing
+help-password = Change your password; all your other logins end
 help-key = Passphrase and recovery key
 help-key-change = Changes the passphrase and the recovery key
 help-key-recover = Chooses another passphrase by way of the recovery key

@@ -2,6 +2,7 @@
 
 help-dobaas-admin = Administration du service de sauvegarde Do'BaaS
 help-admin-login = Ouvre une session ; un mot de passe provisoire est changé dans la foulée
+help-admin-password = Change votre propre mot de passe ; vos autres sessions sont fermées
 help-admin-logout = Ferme la session
 help-admin-customer = Clients
 help-admin-customer-create = Enregistre un client

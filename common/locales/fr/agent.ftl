@@ -265,6 +265,7 @@ cli-path-missing = { $path } n'existe pas ou ne peut pas être lu. Vérifiez le 
 cli-output = La sortie n'a pas pu être écrite.
 cli-crashed = Le programme s'est arrêté sur une erreur interne. Ce qui a un reçu est sauvegardé ; signalez l'erreur à votre prestataire.
 no-thread = Le système ne donne pas de fil d'exécution à ce programme : la mémoire ou le nombre de processus est limité trop bas (ulimit, MemoryMax, TasksMax), ou la machine est à bout de ressources. Rien n'est perdu : libérez des ressources ou relevez la limite, puis relancez.
+password-changed = Le mot de passe est changé ; vos autres connexions sont coupées. Les machines installées n'en dépendent pas.
 cli-interrupted = Interrompu. Rien n'est perdu : la prochaine exécution reprendra où celle-ci s'est arrêtée.
 cli-set-unknown = Cette machine n'a pas de source « { $source } ». « dobaas status » montre les siennes ; « dobaas sources set » en ajoute une.
 cli-no-set = Cette machine n'a encore rien à sauvegarder. Choisissez-le : dobaas sources set SOURCE --path DOSSIER

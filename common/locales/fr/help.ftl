@@ -50,6 +50,7 @@ help-service = Service qui sauvegarde selon les horaires
 help-service-run = Sauvegarde les sources de cette machine selon leurs horaires, sans s'arrêter
 help-service-install = Installe et démarre le service (systemd)
 help-service-install-print = Affiche l'unité systemd sans rien installer
+help-password = Change votre mot de passe ; toutes vos autres connexions sont coupées
 help-key = Phrase secrète et clé de secours
 help-key-change = Change la phrase secrète et la clé de secours
 help-key-recover = Choisit une nouvelle phrase secrète grâce à la clé de secours

@@ -72,6 +72,7 @@ async fn dispatch(context: &Context, matches: &ArgMatches) -> Result<(), AdminEr
         ("audit", Some((name, matches))) => audit::run(context, name, matches).await,
         ("completions", _) => completions::run(context, matches),
         ("login", _) => login::login(context, matches).await,
+        ("password", _) => login::change_password(context, matches).await,
         ("logout", _) => login::logout(context).await,
         ("customer", Some(("create", matches))) => customer::create(context, matches).await,
         ("customer", _) => customer::list(context).await,
@@ -113,7 +114,8 @@ pub fn command(texts: Texts) -> Command {
     let state = option("state", "DIR", texts).global(true).value_parser(value_parser!(PathBuf));
     program("dobaas-admin", texts)
         .arg(state)
-        .subcommand(login_command(texts))
+        .subcommand(login_command("login", "admin-login", texts))
+        .subcommand(login_command("password", "admin-password", texts).visible_alias("mot-de-passe"))
         .subcommand(subcommand("logout", "admin-logout", texts))
         .subcommand(customer_command(texts))
         .subcommand(subscription::command(texts))
@@ -145,8 +147,8 @@ pub fn group(name: &'static str, path: &str, texts: Texts) -> Command {
     subcommand(name, path, texts).subcommand_required(true)
 }
 
-fn login_command(texts: Texts) -> Command {
-    let command = subcommand("login", "admin-login", texts)
+fn login_command(name: &'static str, path: &str, texts: Texts) -> Command {
+    let command = subcommand(name, path, texts)
         .arg(option("server", "URL", texts))
         .arg(option("fingerprint", "SHA-256", texts))
         .arg(option("identifier", "ID", texts));

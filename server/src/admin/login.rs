@@ -1,4 +1,4 @@
-//! `dobaas-admin login` and `logout`: a default password is changed in the same step.
+//! `dobaas-admin login`, `logout` and `password`: a default password is changed in the same step, one's own when asked for.
 
 use clap::ArgMatches;
 use proto::v1;
@@ -25,6 +25,19 @@ struct LoggedIn<'a> {
 /// # Errors
 /// What the server refused.
 pub async fn login(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
+    open(context, matches, false).await
+}
+
+/// Changes one's own password; every other login of it ends, and a new one is kept.
+///
+/// # Errors
+/// What the server refused.
+pub async fn change_password(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
+    open(context, matches, true).await?;
+    Ok(context.output.say("password-changed", &[])?)
+}
+
+async fn open(context: &Context, matches: &ArgMatches, is_change_wanted: bool) -> Result<(), AdminError> {
     // A second login of the same person on the same server needs neither address nor fingerprint.
     let known = State::load(&context.state).ok();
     let part = |name: &'static str, known: Option<&String>| {
@@ -42,14 +55,16 @@ pub async fn login(context: &Context, matches: &ArgMatches) -> Result<(), AdminE
     let request = v1::LoginRequest { identifier: identifier.clone(), password: password.to_string() };
     let mut account = AccountClient::new(remote.channel());
     let reply = answer(account.login(remote.request(request))).await?;
-    let password_changed = reply.must_change_password;
+    let password_changed = reply.must_change_password || is_change_wanted;
     let token = match password_changed {
         false => Zeroizing::new(reply.token),
         true => {
             let new = match secret::given(matches, NEW_PASSWORD)? {
                 Some(new) => new,
                 None => {
-                    context.output.complain(&texts.error("must-change-password", &[]));
+                    if reply.must_change_password {
+                        context.output.complain(&texts.error("must-change-password", &[]));
+                    }
                     secret::choose(texts)?
                 }
             };

@@ -155,8 +155,10 @@ const ROWS: &[(usize, i32, Kept, &str)] = &[
 /// A file name of the customer.
 const MARKER: &str = "zqx-dossier-medical";
 
+const THIRD_PASSWORD: &str = "agrafe muguet detour 43";
+
 /// Commands that rows cannot have: typed before them, with what only one of them knows.
-const ELSEWHERE: [&str; 2] = ["login", "unprotect"];
+const ELSEWHERE: [&str; 3] = ["login", "password", "unprotect"];
 
 /// Commands that need what nothing of this test makes, a file or a hold: their refusal is the row, other tests end them well.
 const REFUSED_HERE: [&str; 3] = ["hold lift", "reevaluation close", "reevaluation show"];
@@ -191,12 +193,22 @@ impl Desk {
         Ran { exit: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    fn login(&self, who: usize, (identifier, password): (&str, &str)) {
-        let file = self.folder.join(format!("{identifier}.password"));
-        std::fs::File::create(&file).unwrap().write_all(password.as_bytes()).unwrap();
+    fn login(&self, who: usize, whose: (&str, &str)) {
+        self.with_password("login", who, whose, None);
+    }
+
+    /// `login`, or `password` with the one to change it into.
+    fn with_password(&self, command: &str, who: usize, (identifier, password): (&str, &str), new: Option<&str>) {
+        let file = |name: &str, secret: &str| {
+            let file = self.folder.join(format!("{identifier}.{name}"));
+            std::fs::File::create(&file).unwrap().write_all(secret.as_bytes()).unwrap();
+            file.to_str().unwrap().to_owned()
+        };
         let server = format!("https://{}", self.server.running.address());
-        let words = ["login", "--server", &server, "--fingerprint", self.server.running.fingerprint(), "--identifier"];
-        let words = words.into_iter().chain([identifier, "--password-file", file.to_str().unwrap()]);
+        let words = [command, "--server", &server, "--fingerprint", self.server.running.fingerprint(), "--identifier"];
+        let (old, new) = (file("password", password), new.map(|new| file("new-password", new)));
+        let words = words.into_iter().chain([identifier, "--password-file", &old]);
+        let words = words.chain(new.iter().flat_map(|new| ["--new-password-file", new]));
         let ran = self.run(who, &words.map(str::to_owned).collect::<Vec<_>>());
         assert_eq!(ran.exit, DONE, "{}{}", ran.out, ran.err);
         assert!(self.json == serde_json::from_str::<serde_json::Value>(&ran.out).is_ok(), "{}", ran.out);
@@ -406,7 +418,8 @@ async fn every_command_works_in_tables_and_json_in_french_and_in_english() {
     for (number, (lang, json)) in (1..).zip(rounds) {
         desk = Desk { round: number, lang, json, ..desk };
         desk.login(0, ("admin", GOOD_PASSWORD));
-        desk.login(1, ("bruno", OTHER_PASSWORD));
+        desk.with_password("password", 1, ("bruno", OTHER_PASSWORD), Some(THIRD_PASSWORD));
+        desk.with_password("password", 1, ("bruno", THIRD_PASSWORD), Some(OTHER_PASSWORD));
         let mut log = String::new();
         for row in ROWS {
             if row.3.starts_with("agent list") {

@@ -76,6 +76,8 @@ pub enum Command {
     Service(ServiceCommand),
     #[command(subcommand)]
     Key(Box<KeyCommand>),
+    #[command(visible_alias = "mot-de-passe")]
+    Password(Box<PasswordArgs>),
     Completions(CompletionsArgs),
 }
 
@@ -121,6 +123,15 @@ pub struct AccessesArgs {
     pub person: PersonArgs,
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     pub days: u16,
+}
+
+/// Whose password is changed, and into what.
+#[derive(Args)]
+pub struct PasswordArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub person: PersonArgs,
 }
 
 /// Where the server is.
