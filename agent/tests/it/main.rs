@@ -26,6 +26,7 @@ mod lossy_network;
 mod lying_server;
 mod moving_source;
 mod new_disk;
+mod new_machine;
 mod oddities;
 mod old_records;
 mod oracle;
