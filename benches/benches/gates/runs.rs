@@ -63,7 +63,9 @@ fn gate(gates: &mut Vec<Gate>, name: &str, counted: f64, limit: f64) {
 
 fn small(gates: &mut Vec<Gate>) -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
-    let source = scratch.path().join("source");
+    // The folders above the source are in the tree, with their times: others write to the system's temporary folder, nobody to this one.
+    let quiet = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let source = quiet.path().join("source");
     let mut bytes = 0;
     for folder in 0..FOLDERS {
         let path = source.join(format!("{folder}"));
@@ -83,9 +85,9 @@ fn small(gates: &mut Vec<Gate>) -> anyhow::Result<()> {
     let unchanged = system_calls(&site.agent_command(&["backup"])?, &FILE_CALLS)?;
     gate(gates, "unchanged backup, file calls for each file", unchanged as f64 / SMALL_FILES, 1.7);
     let made = allocations(&site.agent_command(&["backup"])?)?;
-    gate(gates, "unchanged backup, allocations for each file", made as f64 / SMALL_FILES, 9.8);
-    // The folders above the source are in the tree, and the times of the system's temporary folder change: a leaf or two, and what is above them.
-    gate(gates, "unchanged backup, bytes of frames sent", site.backup()?.sent_bytes as f64, 20_000.0);
+    gate(gates, "unchanged backup, allocations for each file", made as f64 / SMALL_FILES, 6.0);
+    // None, or a leaf and what is above it where somebody made a folder beside the checkout meanwhile.
+    gate(gates, "unchanged backup, bytes of frames sent", site.backup()?.sent_bytes as f64, 10_000.0);
     Ok(())
 }
 
