@@ -15,3 +15,6 @@ pub mod v1 {
 
 /// Version of the protocol that this program speaks.
 pub const PROTOCOL: u32 = 1;
+
+/// `SetAccountEndRequest.ends_at_ns` of an account that ends at once, by the server's clock.
+pub const AT_ONCE: i64 = 1;

@@ -123,8 +123,7 @@ pub async fn networks(context: &Context, matches: &ArgMatches) -> Result<(), Adm
 /// # Errors
 /// What the server refused.
 pub async fn end(context: &Context, matches: &ArgMatches) -> Result<(), AdminError> {
-    // The server's clock says when at once is.
-    let ends_at_ns = text(matches, "after").map_or(Ok(1), |given| day::end_ns("after", given))?;
+    let ends_at_ns = text(matches, "after").map_or(Ok(proto::AT_ONCE), |given| day::end_ns("after", given))?;
     set_end(context, matches, ends_at_ns).await
 }
 
@@ -146,13 +145,13 @@ async fn set_end(context: &Context, matches: &ArgMatches, ends_at_ns: i64) -> Re
     let texts = context.output.texts;
     let (key, ends_at) = match ends_at_ns {
         0 => ("admin-account-open", None),
-        1 => ("admin-account-ended", None),
+        proto::AT_ONCE => ("admin-account-ended", None),
         later => ("admin-account-ends", Some(moment(later))),
     };
     let shown = ends_at.map(|at| at.to_string());
-    context
-        .output
-        .document(&serde_json::json!({ "identifier": &identifier, "ended": ends_at_ns == 1, "ends_at": shown }))?;
+    context.output.document(
+        &serde_json::json!({ "identifier": &identifier, "ended": ends_at_ns == proto::AT_ONCE, "ends_at": shown }),
+    )?;
     let date = ends_at.map(|at| texts.date(at)).unwrap_or_default();
     Ok(context.output.say(key, &[("identifier", identifier.into()), ("date", date.into())])?)
 }

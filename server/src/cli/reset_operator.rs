@@ -56,16 +56,17 @@ pub fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<Exit> {
 fn let_in(control: &Control, operator: &str, environment: &Environment) -> anyhow::Result<Zeroizing<String>> {
     let Environment { clock, random } = environment;
     let trace = Trace { who: HERE.to_owned(), address: HERE.to_owned(), at_ns: clock.now_ns() };
+    let default = password::make_default(random);
+    let stored = default_password(&default, password::hash(default.as_bytes(), &random.bytes())?, trace.at_ns);
+    let object = format!("{operator} ({HERE})");
+    let event = Event { action: Action::ResetPassword, subscription: None, object: &object, result: "done" };
+    // First: a crash in between opens nothing to whoever knows the old one.
+    control.set_password(operator, &stored, &trace, &event)?;
     if !control.networks(operator)?.is_empty() {
         control.set_networks(operator, &[], &trace)?;
     }
     if control.account(operator)?.is_some_and(|account| account.ends_at_ns.is_some()) {
         control.set_account_end(operator, None, HERE, &trace)?;
     }
-    let default = password::make_default(random);
-    let stored = default_password(&default, password::hash(default.as_bytes(), &random.bytes())?, trace.at_ns);
-    let object = format!("{operator} ({HERE})");
-    let event = Event { action: Action::ResetPassword, subscription: None, object: &object, result: "done" };
-    control.set_password(operator, &stored, &trace, &event)?;
     Ok(default)
 }

@@ -181,10 +181,13 @@ impl Control {
     }
 }
 
-/// Refuses a control store that is missing or empty.
+/// Refuses a control store that is missing or empty; one that cannot be looked at is left to whoever opens it.
 fn must_be_there(path: &Path) -> Result<(), ControlError> {
-    let is_there = std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
-    if is_there { Ok(()) } else { Err(ControlError::Missing { path: path.to_owned() }) }
+    let is_missing = match std::fs::metadata(path) {
+        Ok(file) => file.len() == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    if is_missing { Err(ControlError::Missing { path: path.to_owned() }) } else { Ok(()) }
 }
 
 /// A `u64` as SQLite keeps it. Everything that is stored was checked to be far below the limit.

@@ -316,11 +316,17 @@ impl AdminService {
         if is_own(&identifier, &trace) {
             return Err(status::invalid("identifier", "own_account"));
         }
-        let ends_at_ns = Some(ends_at_ns).filter(|ends| *ends != 0);
+        let ends_at_ns = match ends_at_ns {
+            0 => None,
+            proto::AT_ONCE => Some(trace.at_ns),
+            ends if ends > trace.at_ns => Some(ends),
+            _ => return Err(status::invalid("ends_at", "past")),
+        };
         let objects = self.subscriptions.objects().clone();
         with_control(&self.control, move |control| {
-            let set = control.set_account_end(&identifier, ends_at_ns, &reason, &trace)?;
-            set.subscription.inspect(|whose| replaced::keep(&objects, whose, &identifier, set.password_since_ns));
+            if let Some((whose, since_ns)) = control.set_account_end(&identifier, ends_at_ns, &reason, &trace)? {
+                replaced::keep(&objects, &whose, &identifier, since_ns);
+            }
             Ok(())
         })
         .await
