@@ -3,6 +3,14 @@
 use crate::process::Ended;
 use crate::world::{OPERATOR, PERSON, World};
 
+/// A world with one backup.
+fn backed_up() -> World {
+    let world = World::new();
+    std::fs::write(world.machine().source().join("a"), "a").unwrap();
+    world.machine().backup().expect(&[0]);
+    world
+}
+
 fn copy_records(world: &mut World) {
     world.stop_server();
     world.server_command("backup-control").expect(&[0]);
@@ -25,9 +33,7 @@ fn lose_records(world: &mut World) {
 
 #[test]
 fn an_agent_that_was_revoked_does_not_come_back_with_older_records() {
-    let mut world = World::new();
-    std::fs::write(world.machine().source().join("a"), "a").unwrap();
-    world.machine().backup().expect(&[0]);
+    let mut world = backed_up();
     copy_records(&mut world);
     let agents = world.operator(&["agent", "list", "BC1"]).expect(&[0]).document();
     let agent = agents[0]["agent"].as_str().expect("one machine").to_owned();
@@ -50,9 +56,7 @@ fn an_agent_that_was_revoked_does_not_come_back_with_older_records() {
 fn a_password_that_was_replaced_does_not_come_back_with_older_records() {
     const OLD: &str = "trombone lilas virage 42";
     const NEW: &str = "agrafe muguet detour 43";
-    let mut world = World::new();
-    std::fs::write(world.machine().source().join("a"), "a").unwrap();
-    world.machine().backup().expect(&[0]);
+    let mut world = backed_up();
     let mut targets = 0;
     let mut restore = |world: &World| {
         targets += 1;
@@ -79,9 +83,7 @@ fn a_password_that_was_replaced_does_not_come_back_with_older_records() {
 
 #[test]
 fn an_account_that_ended_does_not_come_back_with_older_records() {
-    let mut world = World::new();
-    std::fs::write(world.machine().source().join("a"), "a").unwrap();
-    world.machine().backup().expect(&[0]);
+    let mut world = backed_up();
     copy_records(&mut world);
     world.operator(&["account", "end", PERSON, "--reason", "départ"]).expect(&[0]);
     lose_records(&mut world);
@@ -96,9 +98,7 @@ fn an_account_that_ended_does_not_come_back_with_older_records() {
 
 #[test]
 fn a_server_whose_records_are_lost_makes_no_empty_ones_and_says_how_to_get_them_back() {
-    let mut world = World::new();
-    std::fs::write(world.machine().source().join("a"), "a").unwrap();
-    world.machine().backup().expect(&[0]);
+    let mut world = backed_up();
     copy_records(&mut world);
     world.stop_server();
     remove_records(&world);

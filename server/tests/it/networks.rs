@@ -17,8 +17,8 @@ async fn look(by: &Client) -> Result<v1::ListCustomersReply, proto::code::Failur
     outcome(by.admin().list_customers(by.0.request(v1::ListCustomersRequest {})).await)
 }
 
-/// A second operator, logged in.
-async fn second(server: &TestServer, first: &Client) -> Client {
+/// A second operator, `bruno`, logged in.
+pub async fn second(server: &TestServer, first: &Client) -> Client {
     let request = v1::CreateAccountRequest {
         identifier: "bruno".into(),
         role: v1::Role::Admin.into(),
